@@ -1,0 +1,21 @@
+/** A publication as a door hands it over: the envelope parsed, `data` as the bytes that came. */
+
+export interface Publication {
+  /** Everything but `data`: app, type, uid?, timestamp?, channels?, orderingKey?, deliverAt?. Not validated yet. */
+  readonly envelope: unknown;
+  /** The bytes of the JSON value `data`, strictly scanned by the door; undefined when it was missing. */
+  readonly data: Uint8Array | undefined;
+  /** The request as it was sent, for the idempotency fingerprint; never the built payload. */
+  readonly raw: Uint8Array;
+  /** The header `Idempotency-Key`; element i of a batch has `key:i`. */
+  readonly idempotencyKey: string | null;
+}
+
+export interface Published {
+  readonly id: `evt_${string}`;
+  /** True: an earlier publication with the same uid or key made this event; nothing new was stored. */
+  readonly duplicate: boolean;
+  /** How many endpoints the event goes to. */
+  readonly deliveries: number;
+  readonly fanOut: "done" | "pending";
+}
