@@ -1,0 +1,77 @@
+/** Where the vault's master key comes from: the environment, else a file that is made at the first start. */
+import { randomBytes } from "node:crypto";
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import path from "node:path";
+import { MASTER_KEY_BYTES } from "./vault.ts";
+
+export interface MasterKeySource {
+  /** The value of POSTHORN_MASTER_KEY: base64 (standard or URL-safe) or hex of 32 bytes. Wins over the file. */
+  readonly fromEnvironment?: string | undefined;
+  /** `<data dir>/master.key`; made, with mode 0600, when there is none. */
+  readonly file: string;
+}
+
+/**
+ * The 32 bytes of the master key.
+ * @throws Error naming the variable or the file whose content is not a key; the content itself is never shown.
+ */
+export function loadMasterKey({ fromEnvironment, file }: MasterKeySource): Uint8Array {
+  if (fromEnvironment !== undefined && fromEnvironment !== "") {
+    return decode(fromEnvironment, "POSTHORN_MASTER_KEY");
+  }
+  return read(file) ?? make(file);
+}
+
+function read(file: string): Uint8Array | undefined {
+  try {
+    return decode(readFileSync(file, "utf8"), `The file ${file}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Written whole and synced under another name first, so that no crash leaves half of a key; then linked, which fails if
+ * the name is taken, so that of two starts at once one makes the key and the other reads it.
+ */
+function make(file: string): Uint8Array {
+  const key = randomBytes(MASTER_KEY_BYTES);
+  const draft = `${file}.${randomBytes(6).toString("hex")}`;
+  const descriptor = openSync(draft, "wx", 0o600);
+  try {
+    writeSync(descriptor, `${key.toString("base64")}\n`);
+    fsyncSync(descriptor);
+    linkSync(draft, file);
+  } catch (error) {
+    const made = (error as NodeJS.ErrnoException).code === "EEXIST" ? read(file) : undefined;
+    if (made !== undefined) return made;
+    throw error;
+  } finally {
+    closeSync(descriptor);
+    unlinkSync(draft);
+  }
+  syncDirectory(path.dirname(file));
+  return key;
+}
+
+/** Makes the new name durable, too. Windows knows no such call. */
+function syncDirectory(directory: string): void {
+  if (process.platform === "win32") return;
+  const descriptor = openSync(directory, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function decode(text: string, what: string): Uint8Array {
+  const trimmed = text.trim();
+  if (/^[0-9a-f]{64}$/i.test(trimmed)) return Buffer.from(trimmed, "hex");
+  const bytes = Buffer.from(trimmed, "base64");
+  if (/^[A-Za-z0-9+/_-]{43}=?$/.test(trimmed) && bytes.length === MASTER_KEY_BYTES) return bytes;
+  throw new Error(
+    `${what} must hold 32 bytes in base64 or hex (make them with: openssl rand -base64 32), but holds ${trimmed.length} characters of another form. If it was overwritten, put the old key back: without it no sealed secret opens.`,
+  );
+}

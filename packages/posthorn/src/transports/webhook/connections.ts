@@ -1,0 +1,161 @@
+/**
+ * Kept connections, each an undici Client with one exchange at a time. Not undici's Pool or Agent: those keep a client
+ * object for every connection that ever was, know no bound over all origins but refusal, and cannot give up an exchange
+ * that still waits for its connection. Here the most recently used connection of an origin goes first, so that a burst's
+ * extra ones fall idle and close.
+ */
+import type { EventEmitter } from "node:events";
+import type { Socket } from "node:net";
+import { Client } from "undici";
+import type { Connector } from "./connector.ts";
+
+export interface Connection {
+  readonly client: Client;
+  readonly origin: string;
+  /** While connecting, and after. */
+  socket: Socket | undefined;
+  isConnected: boolean;
+  isIdle: boolean;
+  isDiscarded: boolean;
+}
+
+export interface Connections {
+  /** An idle connection to this origin, else a new one. Give it back with `release` or `discard`. */
+  acquire(origin: string): Connection;
+  /** After an answer that was read to its end. */
+  release(connection: Connection): void;
+  /** Closes it at once, connected or not. */
+  discard(connection: Connection): void;
+  closeIdle(): void;
+  /** Closes idle ones, and from now on each one as it is released. Resolves when the idle ones are closed. */
+  close(): Promise<void>;
+  /** Open or opening connections. */
+  readonly open: number;
+}
+
+export interface ConnectionsOptions {
+  readonly connect: Connector;
+  /** How long an idle connection is kept; less when the receiver's Keep-Alive header says so. */
+  readonly keepAliveMs: number;
+  /** Over all origins; beyond it the one that has been idle longest is closed. */
+  readonly idleConnectionsMax: number;
+  readonly responseHeadersBytesMax: number;
+}
+
+/** A connection is given up so long before the receiver would close it: a request on its way meanwhile would be lost. */
+const KEEP_ALIVE_MARGIN_MS = 1000;
+/** More than none: over TLS the last write is reported as done only after the answer was read. */
+const UNWRITTEN_BYTES_MAX = 64 * 1024;
+/** undici's `destroy` gives a promise to whoever passes no callback. */
+const noop = (): void => {};
+
+export function createConnections(options: ConnectionsOptions): Connections {
+  /** Idle ones by origin, the most recently used last. */
+  const idleByOrigin = new Map<string, Connection[]>();
+  /** Idle ones over all, the longest idle first. */
+  const idle = new Set<Connection>();
+  const all = new Set<Connection>();
+  let isClosed = false;
+
+  function create(origin: string): Connection {
+    const client = new Client(origin, {
+      connect: (target, callback) => {
+        connection.socket = options.connect(target, (...result) => {
+          connection.isConnected = result[0] === null;
+          callback(...result);
+        });
+      },
+      allowH2: false,
+      pipelining: 1,
+      keepAliveTimeout: options.keepAliveMs,
+      keepAliveMaxTimeout: options.keepAliveMs,
+      keepAliveTimeoutThreshold: KEEP_ALIVE_MARGIN_MS,
+      maxHeaderSize: options.responseHeadersBytesMax,
+      // undici's timeouts are between bytes; the deadline of an exchange is in total and its own.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    const connection: Connection = {
+      client,
+      origin,
+      socket: undefined,
+      isConnected: false,
+      isIdle: false,
+      isDiscarded: false,
+    };
+    client.on("disconnect", () => {
+      connection.isConnected = false;
+      // In use, undici either fails the exchange or, if not a byte of it was sent, connects again.
+      if (connection.isIdle) discard(connection);
+    });
+    // Without a listener, a fault inside of undici would end the process. Its types do not know this event.
+    (client as EventEmitter).on("error", () => discard(connection));
+    all.add(connection);
+    return connection;
+  }
+
+  function acquire(origin: string): Connection {
+    const connection = idleByOrigin.get(origin)?.pop();
+    if (connection === undefined) return create(origin);
+    idle.delete(connection);
+    connection.isIdle = false;
+    return connection;
+  }
+
+  function release(connection: Connection): void {
+    // An answer that came before the request was taken: what is still to be written would hold up the next exchange.
+    const isClogged = (connection.socket?.writableLength ?? 0) > UNWRITTEN_BYTES_MAX;
+    if (isClosed || isClogged || connection.isDiscarded) {
+      discard(connection);
+      return;
+    }
+    connection.isIdle = true;
+    idle.add(connection);
+    const same = idleByOrigin.get(connection.origin);
+    if (same === undefined) idleByOrigin.set(connection.origin, [connection]);
+    else same.push(connection);
+    if (idle.size > options.idleConnectionsMax) discard(idle.values().next().value ?? connection);
+  }
+
+  function discard(connection: Connection): void {
+    if (connection.isDiscarded) return;
+    connection.isDiscarded = true;
+    all.delete(connection);
+    if (connection.isIdle) forget(connection);
+    if (idleByOrigin.get(connection.origin)?.length === 0) idleByOrigin.delete(connection.origin);
+    connection.client.destroy(noop);
+    connection.socket?.destroy();
+  }
+
+  function forget(connection: Connection): void {
+    connection.isIdle = false;
+    idle.delete(connection);
+    const same = idleByOrigin.get(connection.origin) ?? [];
+    same.splice(same.indexOf(connection), 1);
+  }
+
+  function closeIdle(): void {
+    for (const connection of [...idle]) discard(connection);
+  }
+
+  return {
+    acquire,
+    release,
+    discard,
+    closeIdle,
+    async close() {
+      isClosed = true;
+      const closing = [...idle].map(({ socket }) => closed(socket));
+      closeIdle();
+      await Promise.all(closing);
+    },
+    get open() {
+      return all.size;
+    },
+  };
+}
+
+function closed(socket: Socket | undefined): Promise<void> {
+  if (socket === undefined || socket.closed) return Promise.resolve();
+  return new Promise((resolve) => socket.once("close", () => resolve()));
+}
