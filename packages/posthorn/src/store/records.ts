@@ -1,0 +1,206 @@
+/** What a store keeps and shows: configuration with its lanes, and what can be found and listed. Part of the contract. */
+import type { AppId, DeliveryId, EndpointId, EventId, KeyId, ReplayId } from "../base/ids.ts";
+import type { App } from "../domain/app.ts";
+import type { Attempt } from "../domain/attempt.ts";
+import type { BreakerState } from "../domain/breaker.ts";
+import type { Delivery } from "../domain/delivery.ts";
+import type { DisableReason, Endpoint, EndpointStatus } from "../domain/endpoint.ts";
+import type { Event } from "../domain/event.ts";
+import type { EventType } from "../domain/event-type.ts";
+import type { Figures } from "../domain/figures.ts";
+import type { Key } from "../domain/key.ts";
+import type { Replay } from "../domain/replay.ts";
+// ---- configuration ------------------------------------------------------------------------------------------------
+
+/** A secret as it is stored: an envelope of the vault, bound to its row. The store never sees it open. */
+export interface SealedSecret {
+  readonly sealed: Uint8Array;
+  /** null: the current one. */
+  readonly expiresAtMs: number | null;
+}
+
+export interface EndpointConfig {
+  readonly endpoint: Endpoint;
+  /** Current first. */
+  readonly secrets: readonly SealedSecret[];
+  /** JSON of the custom headers, sealed; null: none. */
+  readonly sealedHeaders: Uint8Array | null;
+  readonly lane: LaneRecord;
+}
+
+export interface LaneRecord {
+  readonly endpointId: EndpointId;
+  readonly appId: AppId;
+  readonly epoch: number;
+  readonly breaker: BreakerState;
+  /** Something is stored unleased, so a hand-off must queue behind it. */
+  readonly backlog: boolean;
+  /** All attempts since then failed; null: the last one did not. */
+  readonly failingForMs: number | null;
+}
+
+export interface AppConfig {
+  readonly app: App;
+  readonly endpoints: readonly EndpointConfig[];
+}
+
+export interface KnownEndpoint {
+  readonly endpointId: EndpointId;
+  readonly version: number;
+}
+
+export type Change =
+  | {
+      readonly kind: "app";
+      readonly create: boolean;
+      readonly app: Omit<App, "configVersion" | "createdAtMs" | "updatedAtMs">;
+    }
+  | {
+      readonly kind: "endpoint";
+      readonly create: boolean;
+      /** With `create` false: `version` must be the one that was read, else `changed`. */
+      readonly endpoint: Omit<Endpoint, "createdAtMs" | "updatedAtMs">;
+      readonly secrets: readonly SealedSecret[];
+      readonly sealedHeaders: Uint8Array | null;
+    }
+  | {
+      readonly kind: "endpoint_status";
+      readonly endpointId: EndpointId;
+      readonly status: EndpointStatus;
+      readonly disableReason: DisableReason | null;
+    }
+  | {
+      readonly kind: "event_type";
+      readonly create: boolean;
+      readonly eventType: Omit<EventType, "createdAtMs" | "updatedAtMs">;
+    }
+  | {
+      readonly kind: "key";
+      readonly key: Omit<Key, "createdAtMs" | "lastUsedAtMs">;
+      readonly hash: Uint8Array;
+    }
+  | { readonly kind: "key_used"; readonly id: KeyId }
+  | {
+      readonly kind: "replay";
+      readonly replay: Omit<Replay, "createdAtMs" | "finishedAtMs" | "examined" | "created" | "state">;
+    }
+  | { readonly kind: "replay_cancelled"; readonly id: ReplayId }
+  /** Lifts the blocks of an ordered lane whose head dead-lettered under `onDeadLetter: "block"`. */
+  | { readonly kind: "unblock"; readonly endpointId: EndpointId };
+
+export type SaveResult =
+  | { readonly kind: "saved" }
+  | { readonly kind: "uid_taken" }
+  | { readonly kind: "changed" }
+  | { readonly kind: "missing" };
+
+export type RemoveTarget =
+  | { readonly kind: "app"; readonly id: AppId }
+  | { readonly kind: "endpoint"; readonly id: EndpointId }
+  | { readonly kind: "event_type"; readonly name: string }
+  | { readonly kind: "key"; readonly id: KeyId }
+  | { readonly kind: "payload"; readonly eventId: EventId };
+
+// ---- reading ------------------------------------------------------------------------------------------------------
+
+export interface StoredEvent extends Event {
+  /** null in lists, and once expunged. */
+  readonly payload: Uint8Array | null;
+}
+
+export interface StoredKey extends Key {
+  readonly hash: Uint8Array;
+}
+
+export interface StoredReplay extends Replay {
+  readonly cursor: string | null;
+}
+
+/** An endpoint with what operators see of its lane. */
+export interface EndpointRow extends EndpointConfig {
+  readonly filterErrors: number;
+}
+
+export interface Resources {
+  app: App;
+  endpoint: EndpointRow;
+  event_type: EventType;
+  key: StoredKey;
+  event: StoredEvent;
+  delivery: Delivery;
+  attempt: Attempt;
+  replay: StoredReplay;
+}
+export type ResourceKind = keyof Resources;
+
+/** `app` and `endpoint`: id or uid (an endpoint's uid within `appId`). `key`: its id, or `hash`. `event_type`: its name. */
+export interface Reference {
+  readonly id?: string;
+  readonly appId?: AppId;
+  readonly hash?: Uint8Array;
+  /** An attempt is known by its delivery and its id. */
+  readonly deliveryId?: DeliveryId;
+}
+
+export interface ListQuery {
+  readonly limit: number;
+  readonly cursor?: string;
+  readonly appId?: AppId;
+  readonly endpointId?: EndpointId;
+  readonly eventId?: EventId;
+  readonly deliveryId?: DeliveryId;
+  /** Deliveries and replays in one of these states. */
+  readonly states?: readonly string[];
+  readonly eventType?: string;
+  /** Creation time window: since inclusive, until exclusive. */
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  /** Instead of newest first. */
+  readonly oldestFirst?: boolean;
+  /** Events with their payloads. */
+  readonly payloads?: boolean;
+}
+
+export interface Page<Row> {
+  readonly data: readonly Row[];
+  readonly nextCursor: string | null;
+}
+
+export type DueCursor = string;
+
+export interface DueLanes {
+  readonly lanes: readonly LaneRecord[];
+  /** Of lanes not due yet; null: none has a due time. */
+  readonly nextInMs: number | null;
+  /** Give it back as `after`; null: the end was reached, begin anew. */
+  readonly cursor: DueCursor | null;
+}
+
+export interface StatsQuery {
+  readonly appId: AppId;
+  readonly endpointId?: EndpointId;
+  readonly sinceMs: number;
+  readonly untilMs: number;
+}
+
+export interface Stats {
+  readonly total: Figures;
+  readonly minutes: readonly { readonly atMs: number; readonly figures: Figures }[];
+  /** Counted up to 10,000: beyond that `pendingCapped` is true. */
+  readonly pending: number;
+  readonly pendingCapped: boolean;
+  readonly oldestPendingAgeMs: number | null;
+}
+
+export interface StoreHealth {
+  readonly kind: string;
+  /** What it does so that a committed write survives, e.g. `wal, synchronous=full`. */
+  readonly durability: string;
+  readonly schemaVersion: number;
+  readonly bytes: number;
+  /** Free space where the store lies; null where it cannot be known. */
+  readonly freeBytes: number | null;
+  readonly prunedAgoMs: number | null;
+  /** False once below the reserve: accepting answers `full`, settling goes on. */
+  readonly accepting: boolean;
+}

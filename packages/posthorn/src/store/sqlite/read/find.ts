@@ -1,0 +1,93 @@
+/** One thing, by its reference. */
+import { unreachable } from "../../../base/errors.ts";
+import type { Reference, ResourceKind, Resources } from "../../store.ts";
+import { type Query, query } from "../statement.ts";
+import type { Endpoints } from "./endpoints.ts";
+import type { Reading } from "./reading.ts";
+import {
+  APP,
+  type AppRow,
+  ATTEMPT,
+  type AttemptRow,
+  appOf,
+  attemptOf,
+  EVENT,
+  EVENT_TYPE,
+  type EventRow,
+  type EventTypeRow,
+  eventOf,
+  eventTypeOf,
+  FINAL,
+  type FinalRow,
+  finalOf,
+  KEY,
+  type KeyRow,
+  keyOf,
+  PENDING,
+  type PendingRow,
+  pendingOf,
+  REPLAY,
+  type ReplayRow,
+  replayOf,
+} from "./rows.ts";
+
+export class Find {
+  #endpoints: Endpoints;
+  #app: Query<AppRow>;
+  #eventType: Query<EventTypeRow>;
+  #keyById: Query<KeyRow>;
+  #keyByHash: Query<KeyRow>;
+  #event: Query<EventRow>;
+  #pending: Query<PendingRow>;
+  #final: Query<FinalRow>;
+  #attempt: Query<AttemptRow>;
+  #replay: Query<ReplayRow>;
+
+  constructor({ db }: Reading, endpoints: Endpoints) {
+    this.#endpoints = endpoints;
+    this.#app = query(db, `${APP} WHERE removed_at_ms IS NULL AND (id = ?1 OR uid = ?1)`);
+    this.#eventType = query(db, `${EVENT_TYPE} WHERE name = ?`);
+    this.#keyById = query(db, `${KEY} WHERE id = ?`);
+    this.#keyByHash = query(db, `${KEY} WHERE hash = ?`);
+    this.#event = query(db, `${EVENT} WHERE e.id = ?`);
+    this.#pending = query(db, `${PENDING} WHERE d.id = ?`);
+    this.#final = query(db, `${FINAL} WHERE d.id = ?`);
+    this.#attempt = query(db, `${ATTEMPT} WHERE t.id = ?2`);
+    this.#replay = query(db, `${REPLAY} WHERE r.id = ?`);
+  }
+
+  /** With `appId`, only what belongs to that app. */
+  run(kind: ResourceKind, reference: Reference): Resources[ResourceKind] | undefined {
+    const found = this.#find(kind, reference);
+    if (found === undefined || reference.appId === undefined || !("appId" in found)) return found;
+    return found.appId === reference.appId ? found : undefined;
+  }
+
+  #find(kind: ResourceKind, reference: Reference): Resources[ResourceKind] | undefined {
+    const { id = "", hash, deliveryId = "" } = reference;
+    switch (kind) {
+      case "app":
+        return mapped(this.#app.get(id), appOf);
+      case "endpoint":
+        return this.#endpoints.find(reference);
+      case "event_type":
+        return mapped(this.#eventType.get(id), eventTypeOf);
+      case "key":
+        return mapped(hash === undefined ? this.#keyById.get(id) : this.#keyByHash.get(hash), keyOf);
+      case "event":
+        return mapped(this.#event.get(id), eventOf);
+      case "delivery":
+        return mapped(this.#pending.get(id), pendingOf) ?? mapped(this.#final.get(id), finalOf);
+      case "attempt":
+        return mapped(this.#attempt.get(deliveryId, id), attemptOf);
+      case "replay":
+        return mapped(this.#replay.get(id), replayOf);
+      default:
+        return unreachable(kind, "resource kind");
+    }
+  }
+}
+
+function mapped<Row, Thing>(row: Row | undefined, map: (row: Row) => Thing): Thing | undefined {
+  return row === undefined ? undefined : map(row);
+}

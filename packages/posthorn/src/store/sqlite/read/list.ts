@@ -1,0 +1,150 @@
+/** Pages of everything. What is small in number is read as it stands; events and deliveries have files of their own. */
+import type { SQLInputValue } from "node:sqlite";
+import { PosthornError, unreachable } from "../../../base/errors.ts";
+import type { ListQuery, Page, ResourceKind, Resources } from "../../store.ts";
+import type { Endpoints } from "./endpoints.ts";
+import { ListDeliveries } from "./list-deliveries.ts";
+import { ListEvents } from "./list-events.ts";
+import { beyond, EVERYTHING, type Reading, Statements, seqOfCursor } from "./reading.ts";
+import {
+  APP,
+  type AppRow,
+  ATTEMPT,
+  type AttemptRow,
+  appOf,
+  attemptOf,
+  EVENT_TYPE,
+  type EventTypeRow,
+  eventTypeOf,
+  KEY,
+  type KeyRow,
+  keyOf,
+  REPLAY,
+  type ReplayRow,
+  replayOf,
+} from "./rows.ts";
+
+/** A condition of the WHERE clause with its value. */
+type Condition = readonly [sql: string, value: SQLInputValue | undefined];
+
+export class List {
+  #statements: Statements;
+  #endpoints: Endpoints;
+  #events: ListEvents;
+  #deliveries: ListDeliveries;
+
+  constructor(reading: Reading, endpoints: Endpoints) {
+    this.#statements = new Statements(reading.db);
+    this.#endpoints = endpoints;
+    this.#events = new ListEvents(reading);
+    this.#deliveries = new ListDeliveries(reading);
+  }
+
+  run(kind: ResourceKind, query: ListQuery): Page<Resources[ResourceKind]> {
+    const ofApp: Condition = ["app_seq = (SELECT seq FROM apps WHERE id = ?)", query.appId];
+    switch (kind) {
+      case "app":
+        return this.#bySeq<AppRow, Resources["app"]>(
+          `${APP} WHERE removed_at_ms IS NULL`,
+          "seq",
+          [],
+          query,
+          appOf,
+        );
+      case "endpoint":
+        return this.#endpointPage(query, ofApp);
+      case "event_type":
+        return this.#eventTypes(query);
+      case "key":
+        return this.#bySeq<KeyRow, Resources["key"]>(`${KEY} WHERE TRUE`, "seq", [], query, keyOf);
+      case "event":
+        return this.#events.run(query);
+      case "delivery":
+        return this.#deliveries.run(query);
+      case "attempt":
+        return this.#attempts(query);
+      case "replay":
+        return this.#replays(query, ofApp);
+      default:
+        return unreachable(kind, "resource kind");
+    }
+  }
+
+  /** Newest first; one row more than the page tells whether there is a next one. */
+  #bySeq<Row extends { readonly seq: number }, Thing>(
+    select: string,
+    column: string,
+    conditions: readonly Condition[],
+    query: ListQuery,
+    map: (row: Row) => Thing,
+  ): Page<Thing> {
+    const { limit, cursor, oldestFirst = false } = query;
+    const given = conditions.filter(([, value]) => value !== undefined);
+    const { above, below } = beyond(EVERYTHING, cursor, oldestFirst);
+    const where = given.map(([sql]) => ` AND ${sql}`).join("");
+    const rows = this.#statements
+      .query<Row>(
+        `${select}${where} AND ${column} > ? AND ${column} < ? ORDER BY ${column} ${oldestFirst ? "ASC" : "DESC"} LIMIT ?`,
+      )
+      .all(...given.map(([, value]) => value ?? null), above, below, limit + 1);
+    return page(rows, limit, ({ seq }) => String(seq), map);
+  }
+
+  #endpointPage(query: ListQuery, ofApp: Condition): Page<Resources["endpoint"]> {
+    const select = "SELECT seq FROM endpoints WHERE removed_at_ms IS NULL";
+    const found = this.#bySeq<{ seq: number }, Resources["endpoint"] | undefined>(
+      select,
+      "seq",
+      [ofApp],
+      query,
+      ({ seq }) => this.#endpoints.bySeq(seq),
+    );
+    return { ...found, data: found.data.filter((row) => row !== undefined) };
+  }
+
+  #eventTypes({ cursor = "", limit }: ListQuery): Page<Resources["event_type"]> {
+    const rows = this.#statements
+      .query<EventTypeRow>(`${EVENT_TYPE} WHERE name > ? ORDER BY name LIMIT ?`)
+      .all(cursor, limit + 1);
+    return page(rows, limit, ({ name }) => name, eventTypeOf);
+  }
+
+  #attempts({ deliveryId, cursor, limit }: ListQuery): Page<Resources["attempt"]> {
+    if (deliveryId === undefined) {
+      throw new PosthornError("missing_field", "Attempts are listed by their delivery.", {
+        pointer: "/deliveryId",
+      });
+    }
+    const rows = this.#statements
+      .query<AttemptRow>(`${ATTEMPT} WHERE t.number > ?2 ORDER BY t.number LIMIT ?3`)
+      .all(deliveryId, cursor === undefined ? 0 : seqOfCursor(cursor), limit + 1);
+    return page(rows, limit, ({ number }) => String(number), attemptOf);
+  }
+
+  #replays(query: ListQuery, [, appId]: Condition): Page<Resources["replay"]> {
+    const { states, endpointId } = query;
+    const conditions: Condition[] = [
+      ["a.id = ?", appId],
+      ["p.id = ?", endpointId],
+      ["r.state IN (SELECT value FROM json_each(?))", states?.length ? JSON.stringify(states) : undefined],
+    ];
+    return this.#bySeq<ReplayRow, Resources["replay"]>(
+      `${REPLAY} WHERE TRUE`,
+      "r.seq",
+      conditions,
+      query,
+      replayOf,
+    );
+  }
+}
+
+function page<Row, Thing>(
+  rows: readonly Row[],
+  limit: number,
+  cursorOf: (row: Row) => string,
+  map: (row: Row) => Thing,
+): Page<Thing> {
+  const shown = rows.slice(0, limit);
+  const last = rows.length > limit ? shown.at(-1) : undefined;
+  return { data: shown.map(map), nextCursor: last === undefined ? null : cursorOf(last) };
+}

@@ -1,0 +1,29 @@
+/** The reader's verbs by name. */
+import type { StoreReader } from "../../store.ts";
+import type { ReaderVerb } from "../wire.ts";
+import { DueLanesQuery } from "./due-lanes.ts";
+import { Endpoints } from "./endpoints.ts";
+import { Find } from "./find.ts";
+import { health } from "./health.ts";
+import { List } from "./list.ts";
+import type { Reading } from "./reading.ts";
+import { StatsVerb } from "./stats.ts";
+
+type Verbs = { [Verb in ReaderVerb]: (...args: Parameters<StoreReader[Verb]>) => unknown };
+
+export function createVerbs(reading: Reading): Verbs {
+  const endpoints = new Endpoints(reading);
+  const find = new Find(reading, endpoints);
+  const list = new List(reading, endpoints);
+  const dueLanes = new DueLanesQuery(reading);
+  const stats = new StatsVerb(reading);
+  return {
+    config: (app) => endpoints.config(app),
+    refresh: (known) => endpoints.refresh(known),
+    find: (kind, reference) => find.run(kind, reference),
+    list: (kind, query) => list.run(kind, query),
+    dueLanes: (query) => dueLanes.run(query),
+    stats: (query) => stats.run(query),
+    health: () => health(reading),
+  };
+}

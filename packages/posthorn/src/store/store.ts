@@ -1,0 +1,112 @@
+/**
+ * CONTRACT of a store: the one system of record. 25 methods in the words of the domain, batch-shaped, read and write apart.
+ * Both stores pass store.conformance.ts.
+ *
+ * - A method that resolves has committed and synced: after it, no crash takes the effect back.
+ * - One bad element never fails its batch; answers stand in the order of the elements.
+ * - The store owns `now`. Callers give durations (`inMs`); absolute times appear only as data (`...AtMs`).
+ * - A lease belongs to a node incarnation. What a voided incarnation writes is fenced: its attempt is recorded,
+ *   its verdict is not, except that a late success finishes a delivery that is still unfinished.
+ */
+import type { EndpointId, IncarnationId } from "../base/ids.ts";
+import type { EndpointFigures } from "../domain/figures.ts";
+import type {
+  AppConfig,
+  Change,
+  DueCursor,
+  DueLanes,
+  EndpointConfig,
+  KnownEndpoint,
+  ListQuery,
+  Page,
+  Reference,
+  RemoveTarget,
+  ResourceKind,
+  Resources,
+  SaveResult,
+  Stats,
+  StatsQuery,
+  StoreHealth,
+} from "./records.ts";
+import type {
+  Acceptance,
+  AcceptResult,
+  BreakerChange,
+  CancelTarget,
+  Claim,
+  ClaimedLane,
+  DutyResult,
+  EndedDelivery,
+  PruneResult,
+  RedeliverResult,
+  Redelivery,
+  ReplayStep,
+  RescueResult,
+  Settlement,
+  SettleResult,
+} from "./work.ts";
+
+export type * from "./records.ts";
+export type * from "./work.ts";
+
+export interface Store {
+  readonly write: StoreWriter;
+  readonly read: StoreReader;
+  /** Writes a consistent copy of everything committed to a new file or target, while serving. */
+  backup(target: string): Promise<void>;
+  /** Moves the store's `now` forward. For tests only. */
+  advance(ms: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface StoreWriter {
+  /** Registers a starting node. On a store for one node this voids every earlier incarnation. */
+  enlist(node: { readonly name: string; readonly version: string }): Promise<IncarnationId>;
+  /** Says that the node lives. False: it was voided, and must stop sending. */
+  beat(incarnation: IncarnationId): Promise<boolean>;
+  /** Event, deliveries, idempotency records and source position of each element, all or nothing. */
+  accept(acceptances: readonly Acceptance[]): Promise<AcceptResult[]>;
+  /** Continues events stored with a fan-out cursor, at most `deliveriesMax` new deliveries (class 1, unleased). */
+  extendFanOut(deliveriesMax: number): Promise<DutyResult>;
+  /** Leases due deliveries of the named lanes, lowest due time first within a class. */
+  claim(claim: Claim): Promise<ClaimedLane[]>;
+  /** Attempts with what follows from them, and the breakers that changed through them. */
+  settle(settlements: readonly Settlement[], breakers: readonly BreakerChange[]): Promise<SettleResult[]>;
+  /** Takes over what voided or silent incarnations had leased: an `unknown` attempt each, due at once (see RescueResult). */
+  rescue(deliveriesMax: number): Promise<RescueResult>;
+  /** Dead-letters what is past its deadline: `endpoint_disabled` where the endpoint is, else `expired`. */
+  expire(deliveriesMax: number): Promise<DutyResult & { readonly ended: readonly EndedDelivery[] }>;
+  /** New deliveries of stored events, by hand. */
+  redeliver(redeliveries: readonly Redelivery[]): Promise<RedeliverResult[]>;
+  /** Ends pending deliveries as `cancelled`, at most `deliveriesMax` a call. */
+  cancel(
+    target: CancelTarget,
+    deliveriesMax: number,
+  ): Promise<DutyResult & { readonly ended: readonly EndedDelivery[] }>;
+  /** Creates or changes a row of configuration, and bumps its app's configVersion in the same transaction. */
+  save(change: Change): Promise<SaveResult>;
+  /** Deletes. An endpoint's lane stops with the commit; its deliveries are for `cancel`. A payload's bytes are zeroed. */
+  remove(target: RemoveTarget): Promise<boolean>;
+  /** Takes a running replay one step further: its new deliveries and its cursor in one transaction. False: it runs no more, or stands elsewhere. */
+  advanceReplay(step: ReplayStep): Promise<boolean>;
+  /** Adds figures to the current minute of this node. */
+  record(incarnation: IncarnationId, figures: readonly EndpointFigures[]): Promise<void>;
+  /** Deletes what is past its retention and not needed by an unfinished delivery, at most `rowsMax` rows of each kind. */
+  prune(rowsMax: number): Promise<PruneResult>;
+}
+
+export interface StoreReader {
+  /** An app, by id or uid, with everything that fanning out needs. */
+  config(app: string): Promise<AppConfig | undefined>;
+  /** Of the lanes named with the version known of their endpoint: those that changed, and those that are gone. */
+  refresh(
+    known: readonly KnownEndpoint[],
+  ): Promise<{ readonly changed: readonly EndpointConfig[]; readonly gone: readonly EndpointId[] }>;
+  find<Kind extends ResourceKind>(kind: Kind, reference: Reference): Promise<Resources[Kind] | undefined>;
+  /** One page, newest first (event types and attempts: first first). */
+  list<Kind extends ResourceKind>(kind: Kind, query: ListQuery): Promise<Page<Resources[Kind]>>;
+  /** Lanes with work that may run now, and when the next one will have. Pages by `after`, so that no lane starves. */
+  dueLanes(query: { readonly lanesMax: number; readonly after?: DueCursor }): Promise<DueLanes>;
+  stats(query: StatsQuery): Promise<Stats>;
+  health(): Promise<StoreHealth>;
+}
