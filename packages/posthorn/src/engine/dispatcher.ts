@@ -1,0 +1,340 @@
+/**
+ * The dispatcher sends what is leased to this node: lane by lane, fair between endpoints, in three classes, each lane
+ * within its cap, rate and breaker. It works at its own pace: a loop takes the next lane that may send.
+ */
+
+import { monotonicMs } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
+import type { EventId } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
+import { type AttemptOutcome, isFailure } from "../domain/attempt.ts";
+import type { DisableReason } from "../domain/endpoint.ts";
+import type { Acceptance, BreakerChange, ClaimedLane, NewDelivery, SettleResult } from "../store/store.ts";
+import type { Receipt, Transport } from "../transports/transport.ts";
+import { type Attempted, feedEntryOf, outcomeOf, releaseOf } from "./attempted.ts";
+import type { EndpointRuntime } from "./endpoint-runtime.ts";
+import type { Feed } from "./feed.ts";
+import type { FiguresCounter } from "./figures.ts";
+import type { Lane, Ready } from "./lane.ts";
+import type { LaneTable } from "./lane-table.ts";
+import { disablesEndpoint, nextStep } from "./next-step.ts";
+import type { EngineOptions } from "./options.ts";
+import { Rings } from "./ring.ts";
+import type { Settler } from "./settler.ts";
+import { SlowLanes } from "./slow-lanes.ts";
+
+/** A fresh delivery that has a place in memory and goes there once it is durable. */
+export interface HandOver {
+  readonly runtime: EndpointRuntime;
+  readonly delivery: NewDelivery;
+  readonly eventId: EventId;
+  readonly eventType: string;
+  readonly payload: Uint8Array;
+}
+
+/** What the dispatcher tells others; create.ts connects it. */
+export interface DispatcherEvents {
+  /** A lane has room again, and the store has more of it. */
+  hungry(lane: Lane): void;
+  /** Something will be due in the store in so many milliseconds. */
+  dueIn(ms: number): void;
+  /** An attempt was settled: policy looks at it. */
+  settled(attempted: Attempted, result: SettleResult): void;
+  disable(lane: Lane, reason: DisableReason): void;
+}
+
+export interface DispatcherNeeds {
+  readonly transport: Transport;
+  readonly settler: Settler;
+  readonly lanes: LaneTable;
+  readonly figures: FiguresCounter;
+  readonly feed: Feed;
+  readonly logger: Logger;
+  readonly options: EngineOptions;
+}
+
+export class Dispatcher {
+  stopping = false;
+  inFlight = 0;
+  events: DispatcherEvents = { hungry() {}, dueIn() {}, settled() {}, disable() {} };
+  #needs: DispatcherNeeds;
+  #rings = new Rings();
+  #slow: SlowLanes;
+  #idle: (() => void)[] = [];
+  #pumpAsked = false;
+
+  constructor(needs: DispatcherNeeds) {
+    this.#needs = needs;
+    this.#slow = new SlowLanes(needs.options.inFlightMax / 2);
+  }
+
+  // ---- what comes in ----------------------------------------------------------------------------------------------
+
+  /** See LaneTable.reserve. */
+  reserve(runtime: EndpointRuntime, bytes: number): NewDelivery["lease"] {
+    return this.stopping ? null : this.#needs.lanes.reserve(runtime, bytes);
+  }
+
+  /** Gives promised places back. */
+  unreserve(handOvers: readonly HandOver[]): void {
+    for (const { runtime, payload } of handOvers) {
+      const lane = this.#needs.lanes.get(runtime.endpoint.id);
+      if (lane !== undefined) lane.reserved -= 1;
+      this.#needs.lanes.drop(payload.length);
+    }
+  }
+
+  /** A fresh delivery, durable and leased to this node. */
+  handOver({ runtime, delivery, eventId, eventType, payload }: HandOver): void {
+    const { lanes } = this.#needs;
+    const lane = lanes.get(runtime.endpoint.id);
+    if (lane === undefined) {
+      // The endpoint was removed meanwhile; its deliveries are being cancelled.
+      lanes.drop(payload.length);
+      return;
+    }
+    lane.reserved -= 1;
+    const ready: Ready = {
+      id: delivery.id,
+      appId: runtime.endpoint.appId,
+      endpointId: runtime.endpoint.id,
+      eventId,
+      eventType,
+      trigger: delivery.trigger,
+      class: delivery.class,
+      orderKey: delivery.orderKey,
+      failures: 0,
+      attempts: 0,
+      payload,
+    };
+    if (this.#keeps(lane)) this.#enqueue(lane, ready);
+    else this.#release(lane, [ready]);
+  }
+
+  /** Deliveries stored for later: their lanes have a backlog, and claims will bring them. */
+  storedUnleased(acceptance: Acceptance): void {
+    const { event, deliveries } = acceptance;
+    const inMs = event.deliverAtMs === null ? 0 : Math.max(0, event.deliverAtMs - Date.now());
+    if (inMs > 0) {
+      this.events.dueIn(inMs);
+      return;
+    }
+    for (const { endpointId, lease } of deliveries) {
+      if (lease !== null) continue;
+      const lane = this.#needs.lanes.get(endpointId);
+      // A lane with a backlog is claimed when it has room, one that does not run when it does again.
+      if (lane === undefined || (this.#keeps(lane) && !lane.backlog && lane.window === 0))
+        this.events.dueIn(0);
+      if (lane !== undefined) lane.backlog = true;
+    }
+  }
+
+  /** Claimed deliveries of a lane. */
+  take(lane: Lane, claimed: ClaimedLane): void {
+    lane.epoch = claimed.epoch;
+    lane.backlog = claimed.more;
+    for (const ready of claimed.deliveries) this.#needs.lanes.hold(ready.payload.length);
+    if (!this.#keeps(lane)) {
+      this.#release(lane, claimed.deliveries);
+      return;
+    }
+    for (const ready of claimed.deliveries) lane.push(ready);
+    this.#rings.add(lane);
+    this.#pumpSoon();
+  }
+
+  /** The lane changed: what may not be sent goes back, what may is looked at again. */
+  laneChanged(lane: Lane): void {
+    if (this.#keeps(lane)) {
+      this.#rings.add(lane);
+      this.events.dueIn(0);
+    } else {
+      this.#release(lane, lane.drain());
+    }
+    this.#pumpSoon();
+  }
+
+  /** Ends sending: nothing new starts, what waits goes back, what is under way ends. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    for (const lane of this.#needs.lanes.all()) {
+      this.#release(lane, lane.drain());
+    }
+    if (this.inFlight > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Marks lanes slow whose attempts have been under way for too long; once a second is enough. */
+  watchSlow(): void {
+    const nowMs = monotonicMs();
+    for (const lane of this.#needs.lanes.all()) if (!lane.slow && lane.hasOld(nowMs)) this.#slow.mark(lane);
+  }
+
+  // ---- the loop ---------------------------------------------------------------------------------------------------
+
+  /** Whether waiting deliveries of a lane stay in memory. */
+  #keeps(lane: Lane): boolean {
+    return !this.stopping && lane.runnable && lane.breaker.state !== "open";
+  }
+
+  #enqueue(lane: Lane, ready: Ready): void {
+    lane.push(ready);
+    this.#rings.add(lane);
+    this.#pumpSoon();
+  }
+
+  /** All that comes in during one turn of the event loop is looked at once. */
+  #pumpSoon(): void {
+    if (this.#pumpAsked) return;
+    this.#pumpAsked = true;
+    queueMicrotask(() => {
+      this.#pumpAsked = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    const { options, settler } = this.#needs;
+    const nowMs = monotonicMs();
+    while (!this.stopping && this.inFlight < options.inFlightMax && settler.accepting) {
+      const next = this.#rings.next();
+      if (next === undefined) return;
+      const { lane, deliveryClass } = next;
+      const may = lane.maySend(nowMs);
+      if (may.kind === "no") continue;
+      if (may.kind === "later") {
+        this.#lookAgainIn(lane, may.inMs);
+        continue;
+      }
+      if (this.#slow.parks(lane)) continue;
+      const ready = lane.take(deliveryClass);
+      if (ready !== undefined) this.#send(lane, ready, nowMs);
+      this.#rings.add(lane);
+    }
+  }
+
+  #lookAgainIn(lane: Lane, inMs: number): void {
+    if (lane.waking) return;
+    lane.waking = true;
+    const again = (): void => {
+      lane.waking = false;
+      this.#rings.add(lane);
+      this.#pumpSoon();
+    };
+    setTimeout(again, Math.ceil(inMs)).unref();
+  }
+
+  #send(lane: Lane, ready: Ready, nowMs: number): void {
+    const { transport, options } = this.#needs;
+    this.inFlight += 1;
+    this.#slow.started(lane);
+    lane.started(ready, nowMs, options.breakerProbeEveryMs);
+    const { endpoint } = lane.runtime;
+    let shipped: Promise<Receipt>;
+    try {
+      const headers = lane.runtime.signedHeaders(ready.eventId, ready.payload, Date.now());
+      shipped = transport.ship({
+        url: endpoint.url,
+        headers,
+        body: ready.payload,
+        timeoutMs: endpoint.timeoutMs,
+      });
+    } catch (error) {
+      shipped = Promise.resolve(invalid(error));
+    }
+    shipped.then(
+      (receipt) => this.#ended(lane, ready, receipt, nowMs, endpoint.url),
+      (error: unknown) => this.#ended(lane, ready, invalid(error), nowMs, endpoint.url),
+    );
+  }
+
+  #ended(lane: Lane, ready: Ready, receipt: Receipt, startedAtMs: number, url: string): void {
+    const { figures, lanes, options } = this.#needs;
+    const { outcome } = receipt;
+    const nowMs = monotonicMs();
+    this.inFlight -= 1;
+    this.#slow.ended(lane);
+    const wasSlow = lane.slow;
+    const breakerChanged = lane.ended(ready, outcome, receipt.durationMs, nowMs);
+    this.#slow.changed(lane, wasSlow);
+    lanes.drop(ready.payload.length);
+    figures.attempted(ready.appId, ready.endpointId, outcome, receipt.durationMs);
+
+    const { endpoint } = lane.runtime;
+    const next = nextStep({
+      outcome,
+      failures: ready.failures,
+      retrySchedule: endpoint.retrySchedule,
+      overloadDelayMs: options.overloadDelayMs,
+      random: Math.random(),
+    });
+    const recovers = lane.failing && outcome.kind === "succeeded";
+    if (isFailure(outcome)) lane.failing = true;
+    else if (recovers) lane.failing = false;
+    const attempted: Attempted = { lane, ready, receipt, next, recovers, startedAtMs, url };
+    this.#settle(attempted, breakerChange(lane, breakerChanged, options.breakerProbeEveryMs));
+    const reason = disablesEndpoint(outcome);
+    if (reason !== null && lane.runnable) this.events.disable(lane, reason);
+    this.#afterwards(lane, breakerChanged);
+  }
+
+  #settle(attempted: Attempted, breaker: BreakerChange | null): void {
+    const { lanes, settler, logger } = this.#needs;
+    if (lanes.incarnation === null) return;
+    settler.settle(outcomeOf(attempted, lanes.incarnation, breaker)).then(
+      (result) => this.#settled(attempted, result),
+      (error: unknown) =>
+        logger.error({ deliveryId: attempted.ready.id, error: messageOf(error) }, "settle.lost"),
+    );
+  }
+
+  #settled(attempted: Attempted, result: SettleResult): void {
+    const { ready, next } = attempted;
+    const { feed, figures } = this.#needs;
+    if (next.kind === "delivered" || next.kind === "dead_lettered")
+      figures.ended(ready.appId, ready.endpointId, next.kind);
+    if (next.kind === "retry") this.events.dueIn(next.inMs);
+    if (result.kind === "settled" && result.released) this.events.dueIn(0);
+    if (feed.watched) feed.emit(feedEntryOf(attempted));
+    this.events.settled(attempted, result);
+    this.#pumpSoon();
+  }
+
+  /** A place is free: the lane may send its next, the store may have more, and a parked slow lane may go on. */
+  #afterwards(lane: Lane, breakerChanged: boolean): void {
+    if (breakerChanged && !this.#keeps(lane)) this.#release(lane, lane.drain());
+    this.#rings.add(lane);
+    for (const parked of this.#slow.unpark()) this.#rings.add(parked);
+    if (lane.backlog && lane.waiting * 2 <= lane.cap) this.events.hungry(lane);
+    if (breakerChanged || this.#needs.lanes.relieved()) this.events.dueIn(0);
+    this.#pumpSoon();
+    if (this.inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  // ---- handing back -----------------------------------------------------------------------------------------------
+
+  /** Gives leases back unsent. */
+  #release(lane: Lane, readies: readonly Ready[]): void {
+    const { lanes, settler, logger } = this.#needs;
+    const { incarnation } = lanes;
+    if (readies.length === 0 || incarnation === null) return;
+    lane.backlog = true;
+    for (const ready of readies) {
+      lanes.drop(ready.payload.length);
+      settler.settle(releaseOf(lane, ready, incarnation)).catch((error: unknown) => {
+        logger.error({ deliveryId: ready.id, error: messageOf(error) }, "release.lost");
+      });
+    }
+  }
+}
+
+function invalid(error: unknown): Receipt {
+  const outcome: AttemptOutcome = { kind: "invalid", detail: messageOf(error).slice(0, 200) };
+  return { outcome, durationMs: 0, responseBody: null };
+}
+
+/** Written down when the state changed, and after every failed probe, which puts the next one off. */
+function breakerChange(lane: Lane, changed: boolean, probeEveryMs: number): BreakerChange | null {
+  const { state } = lane.breaker;
+  if (!changed && state !== "open") return null;
+  return { endpointId: lane.id, state, probeInMs: state === "open" ? probeEveryMs : 0 };
+}

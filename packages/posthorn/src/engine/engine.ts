@@ -1,0 +1,181 @@
+/**
+ * The engine as its users see it: the doors above and the library. Each method validates its own input and throws
+ * PosthornError with the field, the value and what to do. Times are unix milliseconds (`...AtMs`).
+ */
+import type { PosthornError } from "../base/errors.ts";
+import type { DeliveryId, EventId, KeyId } from "../base/ids.ts";
+import type { App } from "../domain/app.ts";
+import type { Attempt } from "../domain/attempt.ts";
+import type { BreakerState } from "../domain/breaker.ts";
+import type { Delivery } from "../domain/delivery.ts";
+import type { Endpoint } from "../domain/endpoint.ts";
+import type { Event } from "../domain/event.ts";
+import type { EventType } from "../domain/event-type.ts";
+import type { Key } from "../domain/key.ts";
+import type { Publication, Published } from "../domain/publication.ts";
+import type { Replay } from "../domain/replay.ts";
+import type { Page, Stats, StoreHealth } from "../store/store.ts";
+import type { Feed } from "./feed.ts";
+
+export interface Engine {
+  /** Starts sending. Resolves once this node is enlisted; takeover of what an earlier run had leased goes on behind. */
+  start(): Promise<void>;
+  /** Stops claiming, lets attempts under way end, settles what was answered, hands back the rest. */
+  stop(): Promise<void>;
+
+  /** Answers stand in the order of the publications; one bad element spoils no other. Resolves when all are durable. */
+  publish(publications: readonly Publication[]): Promise<PublishOutcome[]>;
+
+  readonly apps: Apps;
+  readonly endpoints: Endpoints;
+  readonly eventTypes: EventTypes;
+  readonly keys: Keys;
+  readonly events: Events;
+  readonly deliveries: Deliveries;
+  readonly replays: Replays;
+
+  stats(
+    app: string,
+    query: { since?: string; until?: string; endpoint?: string },
+  ): Promise<Stats & { sinceMs: number; untilMs: number }>;
+  health(): Promise<EngineHealth>;
+  /** Attempts and final states as they happen on this node; bounded, drops for slow readers. */
+  readonly feed: Feed;
+  /** Counters and gauges of this node since its start, for /metrics. */
+  counters(): EngineCounters;
+}
+
+export type PublishOutcome =
+  | ({ readonly kind: "accepted" } & Published)
+  | { readonly kind: "refused"; readonly error: PosthornError };
+
+export interface PageQuery {
+  cursor?: string;
+  /** 1-250, 50 unless given. */
+  limit?: number;
+}
+
+/** Every `app` is an id or a uid. */
+export interface Apps {
+  create(input: unknown): Promise<App>;
+  get(app: string): Promise<App>;
+  list(query?: PageQuery): Promise<Page<App>>;
+  update(app: string, input: unknown): Promise<App>;
+  remove(app: string): Promise<void>;
+}
+
+/** An endpoint as it is shown: no secret, and of its headers only the names. */
+export interface EndpointView extends Endpoint {
+  readonly headerNames: readonly string[];
+  readonly breaker: BreakerState;
+  /** For how long every attempt has failed; null: the last one did not. */
+  readonly failingForMs: number | null;
+  /** Events that its filter could not judge, in the last 24 h. */
+  readonly filterErrors: number;
+  /** When the outgoing secret of a rotation stops signing; null: no rotation under way. */
+  readonly oldSecretExpiresAtMs: number | null;
+}
+
+export type EndpointAction = "enable" | "disable" | "pause" | "resume";
+
+/** Every `endpoint` is an id or a uid within its app. */
+export interface Endpoints {
+  create(app: string, input: unknown): Promise<EndpointView>;
+  get(app: string, endpoint: string): Promise<EndpointView>;
+  list(app: string, query?: PageQuery): Promise<Page<EndpointView>>;
+  update(app: string, endpoint: string, input: unknown): Promise<EndpointView>;
+  remove(app: string, endpoint: string): Promise<void>;
+  secret(app: string, endpoint: string): Promise<string>;
+  /** Returns the new secret; the old ones sign along until the overlap ends. */
+  rotateSecret(app: string, endpoint: string, input: unknown): Promise<string>;
+  act(app: string, endpoint: string, action: EndpointAction): Promise<EndpointView>;
+  /** Publishes an event of the type's example (or `{}`) to this endpoint alone. Input: `{eventType}`. */
+  test(app: string, endpoint: string, input: unknown): Promise<{ eventId: EventId; deliveryId: DeliveryId }>;
+  /** Input: `{since, until?, states?, eventTypes?, dryRun?}`. A dry run counts and makes nothing. */
+  replay(
+    app: string,
+    endpoint: string,
+    input: unknown,
+  ): Promise<{ kind: "started"; replay: Replay } | { kind: "dry_run"; examined: number; matching: number }>;
+}
+
+export interface EventTypes {
+  create(input: unknown): Promise<EventType>;
+  get(name: string): Promise<EventType>;
+  list(query?: PageQuery): Promise<Page<EventType>>;
+  /** Creates or replaces. */
+  put(name: string, input: unknown): Promise<EventType>;
+  remove(name: string): Promise<void>;
+}
+
+export interface Keys {
+  /** `secret` is shown this once. */
+  create(input: unknown): Promise<{ key: Key; secret: string }>;
+  list(query?: PageQuery): Promise<Page<Key>>;
+  remove(key: string): Promise<void>;
+  /** The key that this secret opens; undefined when unknown, revoked or expired. Cached for at most a second. */
+  authenticate(secret: string): Promise<Key | undefined>;
+  /** Makes sure that an admin key with this secret exists: the first start. */
+  ensureAdmin(secret: string): Promise<KeyId>;
+}
+
+export interface EventQuery extends PageQuery {
+  app?: string;
+  type?: string;
+  since?: string;
+  until?: string;
+}
+export interface Events {
+  /** `data` is null once expunged. */
+  get(id: string): Promise<{ event: Event; data: Uint8Array | null }>;
+  list(query?: EventQuery): Promise<Page<Event>>;
+  /** Zeroes the payload's bytes and cancels its unfinished deliveries. */
+  expunge(id: string): Promise<void>;
+}
+
+export interface DeliveryQuery extends PageQuery {
+  app?: string;
+  /** Id; a uid only together with `app`. */
+  endpoint?: string;
+  event?: string;
+  state?: string;
+  eventType?: string;
+  since?: string;
+  until?: string;
+}
+export interface Deliveries {
+  get(id: string): Promise<{ delivery: Delivery; attempts: readonly Attempt[] }>;
+  list(query?: DeliveryQuery): Promise<Page<Delivery>>;
+  /** A new delivery of the same event, outside the endpoint's order. */
+  redeliver(id: string): Promise<DeliveryId>;
+  cancel(id: string): Promise<Delivery>;
+}
+
+export interface Replays {
+  get(id: string): Promise<Replay>;
+  cancel(id: string): Promise<Replay>;
+}
+
+export interface EngineHealth {
+  readonly ready: boolean;
+  /** One line for each thing that is not as it should be. */
+  readonly problems: readonly string[];
+  readonly store: StoreHealth | null;
+  readonly inFlight: number;
+  readonly waitingInMemory: number;
+}
+
+export interface EngineCounters {
+  readonly accepted: number;
+  readonly duplicates: number;
+  readonly refused: number;
+  readonly attempts: Readonly<Record<string, number>>;
+  readonly finals: Readonly<Record<string, number>>;
+  readonly inFlight: number;
+  readonly lanes: number;
+  readonly waiting: number;
+  readonly waitingBytes: number;
+  /** Seconds histogram source: durations of attempts in ms by bucket of LATENCY_BOUNDS_MS. */
+  readonly latency: readonly number[];
+  readonly latencySumMs: number;
+}

@@ -1,0 +1,74 @@
+/** What the engine is made of, and what can be set. Every duration is an option: tests shorten them. */
+import type { Logger } from "../base/logger.ts";
+import { AUTO_DISABLE, DEFAULTS, LIMITS } from "../domain/defaults.ts";
+import type { Vault } from "../security/vault.ts";
+import type { Store } from "../store/store.ts";
+import type { Transport } from "../transports/transport.ts";
+
+export interface EngineParts {
+  readonly store: Store;
+  /** By transport name; `webhook` is the one that every endpoint has by default. */
+  readonly transports: { readonly webhook: Transport };
+  readonly vault: Vault;
+  readonly logger: Logger;
+  readonly nodeName: string;
+  readonly version: string;
+}
+
+export interface EngineOptions {
+  /** Refuse event types that are not in the catalogue. */
+  readonly strictTypes: boolean;
+  readonly payloadBytesMax: number;
+  /** Attempts under way on this node. */
+  readonly inFlightMax: number;
+  /** Deliveries of one lane in memory. */
+  readonly laneWindowMax: number;
+  /** Deliveries of all lanes in memory, and their payload bytes. */
+  readonly windowMax: number;
+  readonly windowBytesMax: number;
+  /** Publications waiting for the store; beyond it publishing answers 503. */
+  readonly acceptQueueMax: number;
+  readonly acceptQueueBytesMax: number;
+  /** Finished outcomes waiting for the store; beyond it no new attempt starts. */
+  readonly settleQueueMax: number;
+  /** Least delay after a 429 or a timeout. */
+  readonly overloadDelayMs: number;
+  readonly breakerProbeEveryMs: number;
+  readonly disableAfterFailingMs: number;
+  readonly disableAttemptsMin: number;
+  /** How often due lanes are looked for when nothing wakes the dispatcher. */
+  readonly pollMs: number;
+  readonly heartbeatMs: number;
+  readonly figuresEveryMs: number;
+  readonly pruneEveryMs: number;
+  readonly expireEveryMs: number;
+  readonly fanOutAtOnceMax: number;
+  /** On stop: how long attempts under way may take to end beyond the longest timeout. */
+  readonly stopGraceMs: number;
+  /** Whether this node sends at all. */
+  readonly dispatch: boolean;
+}
+
+export const ENGINE_DEFAULTS: EngineOptions = {
+  strictTypes: false,
+  payloadBytesMax: LIMITS.payloadBytesMax,
+  inFlightMax: 2048,
+  laneWindowMax: 256,
+  windowMax: 10_000,
+  windowBytesMax: 64 * 1024 * 1024,
+  acceptQueueMax: 20_000,
+  acceptQueueBytesMax: 64 * 1024 * 1024,
+  settleQueueMax: 20_000,
+  overloadDelayMs: DEFAULTS.overloadDelayMs,
+  breakerProbeEveryMs: 30_000,
+  disableAfterFailingMs: AUTO_DISABLE.failingMs,
+  disableAttemptsMin: AUTO_DISABLE.attemptsMin,
+  pollMs: 1000,
+  heartbeatMs: 2000,
+  figuresEveryMs: 1000,
+  pruneEveryMs: 60_000,
+  expireEveryMs: 10_000,
+  fanOutAtOnceMax: LIMITS.fanOutAtOnceMax,
+  stopGraceMs: 5000,
+  dispatch: true,
+};

@@ -1,0 +1,380 @@
+/**
+ * Publish: check, fan out, accept. An event that is answered with `accepted` is durable; one that is refused left
+ * nothing behind. Batches form by themselves: what queued up while the store committed goes with its next commit.
+ */
+import { hash } from "node:crypto";
+import { messageOf, notFound, PosthornError, unreachable } from "../base/errors.ts";
+import { locatorOf, newId } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
+import { DEFAULTS, LIMITS } from "../domain/defaults.ts";
+import { type EventEnvelope, eventEnvelopeSchema } from "../domain/event.ts";
+import { isEventTypeName } from "../domain/event-types.ts";
+import { parseInput } from "../domain/input.ts";
+import { buildPayload, type Payload } from "../domain/payload.ts";
+import type { Publication } from "../domain/publication.ts";
+import { scheduleMsMax } from "../domain/retry-schedule.ts";
+import type { Acceptance, AcceptResult, NewDelivery, StoreWriter } from "../store/store.ts";
+import type { AppRuntime, AppRuntimes } from "./app-runtime.ts";
+import { Batcher } from "./batcher.ts";
+import type { Catalogue } from "./catalogue.ts";
+import type { Dispatcher, HandOver } from "./dispatcher.ts";
+import type { EndpointRuntime } from "./endpoint-runtime.ts";
+import type { PublishOutcome } from "./engine.ts";
+import { matchingEndpoints } from "./fan-out.ts";
+import type { FiguresCounter } from "./figures.ts";
+import type { EngineOptions } from "./options.ts";
+
+/** An app whose configuration changes faster than this many reads has other troubles. */
+const STALE_MAX = 20;
+
+/** A publication on its way: what a repeat after `stale` needs. */
+interface Prepared {
+  readonly envelope: EventEnvelope;
+  readonly data: Uint8Array;
+  readonly timestamp: string;
+  readonly payload: Payload;
+  readonly deliverAtMs: number | null;
+  readonly idempotency: Acceptance["idempotency"];
+}
+
+interface Planned {
+  readonly acceptance: Acceptance;
+  /** Deliveries that have a place in memory if they are accepted. */
+  readonly handOvers: readonly HandOver[];
+  readonly matched: number;
+}
+
+export interface PublisherNeeds {
+  readonly write: StoreWriter;
+  readonly apps: AppRuntimes;
+  readonly catalogue: Catalogue;
+  readonly dispatcher: Dispatcher;
+  readonly figures: FiguresCounter;
+  readonly logger: Logger;
+  readonly options: EngineOptions;
+  /** A large fan-out was accepted and is to be continued. */
+  fanOutPending(): void;
+}
+
+export class Publisher {
+  #needs: PublisherNeeds;
+  #accepts: Batcher<Acceptance, AcceptResult>;
+
+  constructor(needs: PublisherNeeds) {
+    this.#needs = needs;
+    this.#accepts = new Batcher({
+      run: (acceptances) => needs.write.accept(acceptances),
+      itemsMax: 2000,
+      weightMax: LIMITS.batchBytesMax,
+    });
+  }
+
+  /** Never rejects: what goes wrong with one publication is its own outcome. */
+  async publish(publication: Publication): Promise<PublishOutcome> {
+    try {
+      const outcome = await this.#publish(publication, null);
+      if (outcome.kind === "accepted") this.#count(outcome.duplicate);
+      return outcome;
+    } catch (error) {
+      this.#needs.figures.refused += 1;
+      return { kind: "refused", error: this.#asProblem(error) };
+    }
+  }
+
+  /** To one endpoint whatever it asks for: the test button. */
+  async publishTo(endpoint: EndpointRuntime, publication: Publication): Promise<PublishOutcome> {
+    return this.#publish(publication, endpoint);
+  }
+
+  /** Resolves when nothing is on its way to the store. */
+  async idle(): Promise<void> {
+    await this.#accepts.idle();
+  }
+
+  async #publish(publication: Publication, only: EndpointRuntime | null): Promise<PublishOutcome> {
+    this.#checkRoom();
+    const envelope = parseInput(eventEnvelopeSchema, publication.envelope);
+    const prepared = this.#prepare(envelope, publication);
+    for (let turn = 0; turn < STALE_MAX; turn++) {
+      const app = this.#needs.apps.peek(envelope.app) ?? (await this.#needs.apps.get(envelope.app));
+      if (app === undefined) throw appNotFound(envelope.app);
+      const check = this.#needs.catalogue.check(envelope.type, prepared.data);
+      if (check !== undefined) await check;
+      const planned = this.#plan(app, prepared, only);
+      const result = await this.#accept(planned);
+      const outcome = this.#conclude(result, planned, envelope);
+      if (outcome !== "again") return outcome;
+      this.#needs.apps.forget(app.app.id);
+      this.#needs.catalogue.forget();
+    }
+    throw new PosthornError(
+      "overloaded",
+      `The configuration of app "${envelope.app}" changes too fast. Try again.`,
+      {
+        retryAfterSeconds: 1,
+      },
+    );
+  }
+
+  #checkRoom(): void {
+    const { options, dispatcher } = this.#needs;
+    if (dispatcher.stopping)
+      throw new PosthornError("stopping", "The server is stopping. Try again.", { retryAfterSeconds: 5 });
+    if (
+      this.#accepts.waiting < options.acceptQueueMax &&
+      this.#accepts.waitingWeight < options.acceptQueueBytesMax
+    )
+      return;
+    throw new PosthornError("overloaded", `${this.#accepts.waiting} events wait to be stored. Try again.`, {
+      retryAfterSeconds: 1,
+    });
+  }
+
+  #prepare(envelope: EventEnvelope, { data, raw, idempotencyKey }: Publication): Prepared {
+    if (data === undefined)
+      throw new PosthornError("missing_field", "/data is required and must be JSON.", { pointer: "/data" });
+    if (!isEventTypeName(envelope.type)) throw badTypeName(envelope.type);
+    const timestamp = envelope.timestamp ?? new Date().toISOString();
+    const payload = buildPayload(envelope.type, timestamp, data);
+    const { payloadBytesMax } = this.#needs.options;
+    if (payload.bytes.length > payloadBytesMax) {
+      throw new PosthornError(
+        "payload_too_large",
+        `The payload has ${payload.bytes.length} bytes; at most ${payloadBytesMax} are allowed.`,
+        {
+          pointer: "/data",
+        },
+      );
+    }
+    return {
+      envelope,
+      data,
+      timestamp,
+      payload,
+      deliverAtMs: deliverAtMs(envelope.deliverAt),
+      idempotency: idempotencyOf(envelope.uid, idempotencyKey, raw),
+    };
+  }
+
+  #plan(app: AppRuntime, prepared: Prepared, only: EndpointRuntime | null): Planned {
+    const { envelope, payload, timestamp } = prepared;
+    const { dispatcher, options, figures } = this.#needs;
+    const locator = locatorOf(app.app.id);
+    const id = newId("evt", locator);
+    const channels = envelope.channels ?? [];
+    const orderingKey = envelope.orderingKey ?? null;
+    const matched =
+      only !== null
+        ? [only]
+        : matchingEndpoints(
+            app,
+            { id, eventType: envelope.type, timestamp, channels, orderingKey, data: prepared.data },
+            figures,
+          );
+    if (prepared.deliverAtMs !== null) refuseOrdered(matched, envelope);
+    const deliveries: NewDelivery[] = [];
+    const handOvers: HandOver[] = [];
+    const chunked = matched.length > options.fanOutAtOnceMax;
+    for (const runtime of chunked ? [] : matched) {
+      const orderKey = only === null ? runtime.orderKeyOf(orderingKey) : null;
+      const delivery: NewDelivery = {
+        id: newId("dlv", locator),
+        endpointId: runtime.endpoint.id,
+        trigger: only === null ? "publish" : "test",
+        class: 0,
+        orderKey,
+        lease: this.#mayHandOver(prepared) ? dispatcher.reserve(runtime, payload.bytes.length) : null,
+        expiresInMs: expiresInMs(runtime.endpoint.retrySchedule),
+      };
+      deliveries.push(delivery);
+      if (delivery.lease !== null)
+        handOvers.push({ runtime, delivery, eventId: id, eventType: envelope.type, payload: payload.bytes });
+    }
+    return {
+      matched: matched.length,
+      handOvers,
+      acceptance: {
+        event: {
+          id,
+          appId: app.app.id,
+          uid: envelope.uid ?? null,
+          eventType: envelope.type,
+          timestamp,
+          channels,
+          orderingKey,
+          deliverAtMs: prepared.deliverAtMs,
+          payload: payload.bytes,
+          dataStart: payload.dataStart,
+          dataEnd: payload.dataEnd,
+        },
+        configVersion: app.app.configVersion,
+        deliveries,
+        fanOut: chunked ? matched.map((runtime) => runtime.endpoint.id) : [],
+        idempotency: prepared.idempotency,
+        source: null,
+      },
+    };
+  }
+
+  /** What is due later than a second waits in the store. */
+  #mayHandOver(prepared: Prepared): boolean {
+    return prepared.deliverAtMs === null || prepared.deliverAtMs - Date.now() <= 0;
+  }
+
+  async #accept(planned: Planned): Promise<AcceptResult> {
+    try {
+      const { acceptance } = planned;
+      return await this.#accepts.push(
+        acceptance,
+        acceptance.event.payload.length + 200 * acceptance.deliveries.length,
+      );
+    } catch (error) {
+      this.#needs.dispatcher.unreserve(planned.handOvers);
+      throw error;
+    }
+  }
+
+  #conclude(result: AcceptResult, planned: Planned, envelope: EventEnvelope): PublishOutcome | "again" {
+    const { dispatcher } = this.#needs;
+    const { event } = planned.acceptance;
+    if (result.kind !== "accepted") dispatcher.unreserve(planned.handOvers);
+    switch (result.kind) {
+      case "accepted":
+        this.#handOver(planned, result.unleased);
+        return {
+          kind: "accepted",
+          id: event.id,
+          duplicate: false,
+          deliveries: planned.matched,
+          fanOut: fanOutState(planned),
+        };
+      case "duplicate":
+        return {
+          kind: "accepted",
+          id: result.eventId,
+          duplicate: true,
+          deliveries: result.deliveries,
+          fanOut: result.fanOut,
+        };
+      case "stale":
+        return "again";
+      case "conflict":
+        throw conflict(result.key, result.eventId);
+      case "gone":
+        // Gone for the store may be an old id behind a uid that was given anew: look once more.
+        this.#needs.apps.forget(event.appId);
+        throw appNotFound(envelope.app);
+      case "full":
+        throw new PosthornError(
+          "storage_full",
+          "The disk is nearly full. Nothing was stored; try again later.",
+          { retryAfterSeconds: 30 },
+        );
+      case "failed":
+        throw new PosthornError("internal", `The event could not be stored: ${result.message}`);
+      default:
+        return unreachable(result, "accept result");
+    }
+  }
+
+  #handOver(planned: Planned, unleased: readonly string[]): void {
+    const { dispatcher, figures } = this.#needs;
+    const { event, deliveries, fanOut } = planned.acceptance;
+    for (const delivery of deliveries) figures.created(event.appId, delivery.endpointId);
+    for (const handOver of planned.handOvers) {
+      if (unleased.includes(handOver.delivery.id)) dispatcher.unreserve([handOver]);
+      else dispatcher.handOver(handOver);
+    }
+    const stored = deliveries.some((delivery) => delivery.lease === null);
+    if (stored) dispatcher.storedUnleased(planned.acceptance);
+    if (fanOut.length > 0) this.#needs.fanOutPending();
+  }
+
+  #count(duplicate: boolean): void {
+    if (duplicate) this.#needs.figures.duplicates += 1;
+    else this.#needs.figures.accepted += 1;
+  }
+
+  #asProblem(error: unknown): PosthornError {
+    if (error instanceof PosthornError) return error;
+    this.#needs.logger.error({ error: messageOf(error) }, "publish.failed");
+    return new PosthornError("internal", "The event could not be stored.", { cause: error });
+  }
+}
+
+function fanOutState(planned: Planned): "done" | "pending" {
+  return planned.acceptance.fanOut.length > 0 ? "pending" : "done";
+}
+
+/** How long a delivery may live: its whole schedule, and the wait past the last due time. */
+export function expiresInMs(schedule: readonly number[]): number {
+  return scheduleMsMax(schedule) + LIMITS.waitMsMax;
+}
+
+function deliverAtMs(deliverAt: string | undefined): number | null {
+  if (deliverAt === undefined) return null;
+  const atMs = Date.parse(deliverAt);
+  if (atMs - Date.now() > LIMITS.deliverAtMsMax) {
+    throw new PosthornError(
+      "invalid_deliver_at",
+      `/deliverAt is more than 30 days ahead (${deliverAt}). Publish it later.`,
+      {
+        pointer: "/deliverAt",
+        value: deliverAt,
+      },
+    );
+  }
+  return atMs;
+}
+
+function refuseOrdered(matched: readonly EndpointRuntime[], envelope: EventEnvelope): void {
+  const ordered = matched.find((runtime) => runtime.orderKeyOf(envelope.orderingKey ?? null) !== null);
+  if (ordered === undefined) return;
+  throw new PosthornError(
+    "invalid_deliver_at",
+    `/deliverAt cannot be kept: endpoint ${ordered.endpoint.id} receives in order. Leave deliverAt out, or make the endpoint unordered.`,
+    { pointer: "/deliverAt", value: envelope.deliverAt },
+  );
+}
+
+/** Both kinds of key deduplicate within the app for 24 h; the fingerprint is of the request as sent. */
+function idempotencyOf(
+  uid: string | undefined,
+  key: string | null,
+  raw: Uint8Array,
+): Acceptance["idempotency"] {
+  if (uid === undefined && key === null) return [];
+  const fingerprint = hash("sha256", raw, "buffer");
+  const records = [];
+  if (uid !== undefined) records.push({ key: `uid:${uid}`, fingerprint });
+  if (key !== null) records.push({ key: `key:${key}`, fingerprint });
+  return records;
+}
+
+function conflict(key: string, eventId: string): PosthornError {
+  const [kind, shown] = key.startsWith("uid:") ? ["uid", key.slice(4)] : ["Idempotency-Key", key.slice(4)];
+  return new PosthornError(
+    "idempotency_conflict",
+    `The ${kind} "${shown}" was used in the last ${DEFAULTS.idempotencyMs / 3_600_000} h for event ${eventId} with another request. Use a new one, or send the same request.`,
+    { pointer: kind === "uid" ? "/uid" : "", value: shown },
+  );
+}
+
+function appNotFound(reference: string): PosthornError {
+  const { code, message } = notFound("app", reference);
+  return new PosthornError(code, `${message} Create it first, or check /app.`, {
+    pointer: "/app",
+    value: reference,
+  });
+}
+
+function badTypeName(type: string): PosthornError {
+  return new PosthornError(
+    "invalid_field",
+    `/type must be segments of letters, digits, _ and -, joined by dots (got "${type}").`,
+    {
+      pointer: "/type",
+      value: type,
+    },
+  );
+}

@@ -1,0 +1,181 @@
+/** Replays: new deliveries of stored events for one endpoint, made step by step by a duty, each step with its cursor in one transaction. */
+import { notFound, PosthornError } from "../base/errors.ts";
+import { type AppId, isId, locatorOf, newId } from "../base/ids.ts";
+import { parseInput } from "../domain/input.ts";
+import { type Replay, replayCreateSchema } from "../domain/replay.ts";
+import type { Vault } from "../security/vault.ts";
+import type { EndpointRow, ListQuery, Redelivery, Store, StoredEvent, StoredReplay } from "../store/store.ts";
+import { EndpointRuntime } from "./endpoint-runtime.ts";
+import { matchesEndpoint } from "./fan-out.ts";
+import type { FiguresCounter } from "./figures.ts";
+import { expiresInMs } from "./publisher.ts";
+
+const EVENTS_PER_STEP = 200;
+
+export interface ReplaysNeeds {
+  readonly store: Store;
+  readonly vault: Vault;
+  readonly figures: FiguresCounter;
+  /** Replay deliveries are due in the store. */
+  due(): void;
+  /** A replay was started. */
+  started(): void;
+}
+
+type Selection = Pick<Replay, "appId" | "endpointId" | "sinceMs" | "untilMs" | "states" | "eventTypes">;
+interface Found {
+  readonly events: readonly StoredEvent[];
+  readonly examined: number;
+  readonly cursor: string | null;
+}
+
+export class ReplayRunner {
+  #needs: ReplaysNeeds;
+
+  constructor(needs: ReplaysNeeds) {
+    this.#needs = needs;
+  }
+
+  async start(row: EndpointRow, input: unknown) {
+    const { since, until, states, eventTypes, dryRun } = parseInput(replayCreateSchema, input);
+    const { appId, id: endpointId } = row.endpoint;
+    const selection: Selection = {
+      appId,
+      endpointId,
+      sinceMs: Date.parse(since),
+      untilMs: until === undefined ? await this.#afterNewest(appId) : Date.parse(until),
+      states,
+      eventTypes,
+    };
+    if (until !== undefined && selection.untilMs <= selection.sinceMs) {
+      throw new PosthornError("invalid_field", `/until (${until}) must be later than /since (${since}).`, {
+        pointer: "/until",
+        value: until,
+      });
+    }
+    if (dryRun) return { kind: "dry_run" as const, ...(await this.#count(selection, row)) };
+    const id = newId("rpl", locatorOf(appId));
+    await this.#needs.store.write.save({ kind: "replay", replay: { id, ...selection } });
+    this.#needs.started();
+    return { kind: "started" as const, replay: await this.get(id) };
+  }
+
+  /** Just after the newest event of the app: the replay ends, though events keep coming. */
+  async #afterNewest(appId: AppId): Promise<number> {
+    const { data } = await this.#needs.store.read.list("event", { appId, limit: 1 });
+    return (data[0]?.acceptedAtMs ?? Date.now()) + 1;
+  }
+
+  async get(id: string): Promise<Replay> {
+    const found = isId("rpl", id) ? await this.#needs.store.read.find("replay", { id }) : undefined;
+    if (found === undefined) throw notFound("replay", id);
+    const { cursor: _cursor, ...replay } = found;
+    return replay;
+  }
+
+  async cancel(id: string): Promise<Replay> {
+    const replay = await this.get(id);
+    if (replay.state !== "running") {
+      throw new PosthornError(
+        "state_conflict",
+        `Replay ${replay.id} is ${replay.state}; only a running one can be cancelled.`,
+      );
+    }
+    await this.#needs.store.write.save({ kind: "replay_cancelled", id: replay.id });
+    return this.get(id);
+  }
+
+  /** One step of each running replay. */
+  async runOnce(): Promise<{ more: boolean }> {
+    const running = await this.#needs.store.read.list("replay", { states: ["running"], limit: 50 });
+    for (const replay of running.data) await this.#step(replay);
+    return { more: running.data.length > 0 };
+  }
+
+  async #step(replay: StoredReplay): Promise<void> {
+    const { store, figures, due } = this.#needs;
+    const row = await store.read.find("endpoint", { id: replay.endpointId, appId: replay.appId });
+    if (row === undefined) {
+      await store.write.save({ kind: "replay_cancelled", id: replay.id });
+      return;
+    }
+    const found = await this.#find(replay, row, replay.cursor);
+    const redeliveries = found.events.map((event) => toRedelivery(event, row));
+    const taken = await store.write.advanceReplay({
+      replayId: replay.id,
+      fromCursor: replay.cursor,
+      cursor: found.cursor,
+      examined: found.examined,
+      redeliveries,
+      finished: found.cursor === null,
+    });
+    if (!taken || redeliveries.length === 0) return;
+    figures.created(replay.appId, replay.endpointId, redeliveries.length);
+    due();
+  }
+
+  /** The next events of a selection that the endpoint wants. */
+  async #find(selection: Selection, row: EndpointRow, cursor: string | null): Promise<Found> {
+    const { store, vault, figures } = this.#needs;
+    const runtime = new EndpointRuntime(row, vault);
+    const wanted = (event: StoredEvent): boolean => {
+      if (event.expungedAtMs !== null || event.payload === null) return false;
+      if (selection.eventTypes.length > 0 && !selection.eventTypes.includes(event.eventType)) return false;
+      // With states the events are those of earlier deliveries: they went to this endpoint, whatever it wants now.
+      if (selection.states.length > 0) return true;
+      return matchesEndpoint(
+        runtime,
+        { ...event, data: event.payload.subarray(event.dataStart, event.dataEnd) },
+        figures,
+      );
+    };
+    const query: ListQuery = {
+      limit: EVENTS_PER_STEP,
+      appId: selection.appId,
+      sinceMs: selection.sinceMs,
+      untilMs: selection.untilMs,
+      oldestFirst: true,
+      ...(cursor === null ? {} : { cursor }),
+    };
+    if (selection.states.length === 0) {
+      const page = await store.read.list("event", { ...query, payloads: true });
+      return { events: page.data.filter(wanted), examined: page.data.length, cursor: page.nextCursor };
+    }
+    const page = await store.read.list("delivery", {
+      ...query,
+      endpointId: selection.endpointId,
+      states: selection.states,
+    });
+    const ids = [...new Set(page.data.map((delivery) => delivery.eventId))];
+    const events = await Promise.all(ids.map((id) => store.read.find("event", { id })));
+    return {
+      events: events.filter((event) => event !== undefined && wanted(event)) as StoredEvent[],
+      examined: ids.length,
+      cursor: page.nextCursor,
+    };
+  }
+
+  async #count(selection: Selection, row: EndpointRow): Promise<{ examined: number; matching: number }> {
+    let examined = 0;
+    let matching = 0;
+    let cursor: string | null = null;
+    do {
+      const found: Found = await this.#find(selection, row, cursor);
+      examined += found.examined;
+      matching += found.events.length;
+      cursor = found.cursor;
+    } while (cursor !== null);
+    return { examined, matching };
+  }
+}
+
+function toRedelivery(event: StoredEvent, { endpoint }: EndpointRow): Redelivery {
+  return {
+    id: newId("dlv", locatorOf(event.appId)),
+    eventId: event.id,
+    endpointId: endpoint.id,
+    trigger: "replay",
+    class: 2,
+    expiresInMs: expiresInMs(endpoint.retrySchedule),
+  };
+}
