@@ -1,0 +1,69 @@
+/** /healthz, /readyz and /metrics: for whoever watches the server. */
+import { z } from "zod";
+import type { Engine } from "../../engine/engine.ts";
+import { createMetrics } from "./metrics.ts";
+import { ADMIN, json, NO_STORE, type Route, route } from "./route.ts";
+
+export interface HealthOptions {
+  /** /metrics without a key. */
+  readonly metricsOpen: boolean;
+  /** True once the server is on its way out. */
+  stopping(): boolean;
+}
+
+const liveView = z.object({ status: z.literal("ok") }).meta({ id: "Live" });
+const readyView = z
+  .object({
+    status: z.enum(["ready", "not_ready"]),
+    problems: z.array(z.string()).describe("One line for each thing that is not as it should be"),
+  })
+  .meta({ id: "Ready" });
+
+export function healthRoutes(engine: Pick<Engine, "health" | "counters">, options: HealthOptions): Route[] {
+  const metrics = createMetrics(engine);
+  const tag = "Health";
+  return [
+    route({
+      method: "GET",
+      path: "/healthz",
+      tag,
+      summary: "The process lives",
+      access: "open",
+      answers: [{ status: 200, description: "It does", schema: liveView }],
+      handle: () => json(200, { status: "ok" }, NO_STORE),
+    }),
+    route({
+      method: "GET",
+      path: "/readyz",
+      tag,
+      summary: "The server can take and send events",
+      access: "open",
+      answers: [
+        { status: 200, description: "Ready", schema: readyView },
+        { status: 503, description: "Not ready", schema: readyView },
+      ],
+      async handle() {
+        const health = await engine.health();
+        const ready = health.ready && !options.stopping();
+        const problems = options.stopping()
+          ? ["The server is stopping.", ...health.problems]
+          : health.problems;
+        return json(ready ? 200 : 503, { status: ready ? "ready" : "not_ready", problems }, NO_STORE);
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/metrics",
+      tag,
+      summary: "Figures of this node for Prometheus",
+      access: options.metricsOpen ? "open" : ADMIN,
+      answers: [{ status: 200, description: "Prometheus text format 0.0.4", contentType: "text/plain" }],
+      handle: async () => ({
+        status: 200,
+        body: await metrics.text(),
+        contentType: metrics.contentType,
+        headers: NO_STORE,
+      }),
+    }),
+  ];
+}

@@ -1,0 +1,102 @@
+/** The HTTP door: Fastify with the route table, keys, limits, and one form of error. It knows the engine and no SQL. */
+import type { Logger } from "../../base/logger.ts";
+import { LIMITS } from "../../domain/defaults.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { appRoutes } from "./apps.ts";
+import { deliveryRoutes } from "./deliveries.ts";
+import { docsRoutes } from "./docs.ts";
+import { endpointRoutes } from "./endpoints.ts";
+import { eventTypeRoutes } from "./event-types.ts";
+import { eventRoutes } from "./events.ts";
+import { healthRoutes } from "./health.ts";
+import { createHttp, type Http, type HttpLimits } from "./http.ts";
+import { keyRoutes } from "./keys.ts";
+import { replayRoutes } from "./replays.ts";
+import type { Route } from "./route.ts";
+import { statsRoutes } from "./stats.ts";
+
+/** What the door needs of the engine. */
+export type ServedEngine = Omit<Engine, "start" | "stop" | "feed">;
+
+export interface RestServerOptions {
+  readonly engine: ServedEngine;
+  readonly logger: Logger;
+  readonly version: string;
+  /** /metrics without a key. */
+  readonly metricsOpen?: boolean;
+  /** One log line per request. */
+  readonly requestLog?: boolean;
+  readonly limits?: Partial<HttpLimits>;
+}
+
+export interface RestServer {
+  /** Binds; port 0 takes a free one. */
+  listen(address: {
+    readonly host: string;
+    readonly port: number;
+  }): Promise<{ readonly url: string; readonly port: number }>;
+  /** From now on what would change something is answered 503 `stopping`, and connections close after their answer. Reads go on. */
+  drain(): void;
+  /** Stops listening; waits for requests under way, at most `closeGraceMs`. */
+  close(): Promise<void>;
+  readonly routes: readonly Route[];
+  /** A request without a socket, for tests. */
+  readonly inject: Http["inject"];
+}
+
+export const HTTP_LIMITS: HttpLimits = {
+  bodyBytesMax: LIMITS.batchBytesMax,
+  bodiesBytesMax: 256 * 1024 * 1024,
+  connectionsMax: 10_000,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 60_000,
+  keepAliveTimeoutMs: 72_000,
+  timeoutCheckEveryMs: 5000,
+  closeGraceMs: 10_000,
+};
+
+export function createRestServer(options: RestServerOptions): RestServer {
+  const { engine, logger, version, metricsOpen = false, requestLog = false } = options;
+  let stopping = false;
+  const routes = restRoutes(engine, { version, metricsOpen, stopping: () => stopping });
+  const http = createHttp({
+    routes,
+    authenticate: (secret) => engine.keys.authenticate(secret),
+    logger,
+    requestLog,
+    limits: { ...HTTP_LIMITS, ...options.limits },
+  });
+  const drain = (): void => {
+    stopping = true;
+    http.drain();
+  };
+  return {
+    routes,
+    inject: http.inject,
+    listen: http.listen,
+    drain,
+    async close() {
+      drain();
+      await http.close();
+    },
+  };
+}
+
+/** The whole route table: what OpenAPI shows, and what a role matrix can walk. */
+export function restRoutes(
+  engine: ServedEngine,
+  options: { readonly version: string; readonly metricsOpen: boolean; stopping(): boolean },
+): Route[] {
+  const routes = [
+    ...eventRoutes(engine),
+    ...deliveryRoutes(engine),
+    ...appRoutes(engine),
+    ...endpointRoutes(engine),
+    ...replayRoutes(engine),
+    ...statsRoutes(engine),
+    ...eventTypeRoutes(engine),
+    ...keyRoutes(engine),
+    ...healthRoutes(engine, options),
+  ];
+  return [...routes, ...docsRoutes(routes, options.version)];
+}

@@ -1,0 +1,114 @@
+/** Posthorn as a library: the whole engine in this process. */
+import type { Logger } from "../base/logger.ts";
+import { silentLogger } from "../base/logger.ts";
+import type { App, AppCreate, AppUpdate } from "../domain/app.ts";
+import type { EndpointCreate, EndpointUpdate, SecretRotate } from "../domain/endpoint.ts";
+import type { EventType, EventTypeCreate, EventTypePut } from "../domain/event-type.ts";
+import type { Key, KeyCreate } from "../domain/key.ts";
+import type { Published } from "../domain/publication.ts";
+import type { ReplayCreate } from "../domain/replay.ts";
+import type {
+  Apps,
+  Deliveries,
+  Endpoints,
+  EndpointView,
+  Engine,
+  Events,
+  EventTypes,
+  Keys,
+  PublishOutcome,
+  Replays,
+} from "../engine/engine.ts";
+import { completeConfig } from "./config.ts";
+import { createLogger } from "./logger.ts";
+import { type Config, ENGINE_OPTIONS, type EngineConfig } from "./options.ts";
+import { type NewEvent, publishMany, publishOne } from "./publish.ts";
+import { openRooms } from "./rooms.ts";
+import { readVersion } from "./version.ts";
+
+/** Everything that docs/configuration.md lists, but what belongs to the HTTP server. */
+export interface PosthornOptions extends Partial<EngineConfig> {
+  /** Gets what is worth knowing; pino and most others have its shape. Without it and `logLevel`, nothing is logged. */
+  readonly logger?: Logger;
+  /** Log to stderr from this level on. */
+  readonly logLevel?: Config["logLevel"];
+  readonly logFormat?: Config["logFormat"];
+}
+
+/** Each method throws a PosthornError that names the field, the value and what to do. Every `app` is an id or a uid. */
+export interface Posthorn {
+  /** Resolves when the event is durable. */
+  publish(event: NewEvent): Promise<Published>;
+  /** Up to 1,000 events at once; outcomes in their order, one that is refused spoils no other. */
+  publish(events: readonly NewEvent[]): Promise<PublishOutcome[]>;
+  readonly apps: LibraryApps;
+  readonly endpoints: LibraryEndpoints;
+  readonly eventTypes: LibraryEventTypes;
+  readonly keys: LibraryKeys;
+  readonly events: Events;
+  readonly deliveries: Deliveries;
+  readonly replays: Replays;
+  stats: Engine["stats"];
+  health: Engine["health"];
+  /** Attempts and final states as they happen. */
+  readonly feed: Engine["feed"];
+  /** Lets attempts under way end, settles what was answered, and closes. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface LibraryApps extends Apps {
+  create(input: AppCreate): Promise<App>;
+  /** Fields that are given replace, `null` clears. */
+  update(app: string, input: AppUpdate): Promise<App>;
+}
+
+export interface LibraryEndpoints extends Endpoints {
+  create(app: string, input: EndpointCreate): Promise<EndpointView>;
+  /** Fields that are given replace, `null` clears to the default. */
+  update(app: string, endpoint: string, input: EndpointUpdate): Promise<EndpointView>;
+  rotateSecret(app: string, endpoint: string, input: SecretRotate): Promise<string>;
+  test(app: string, endpoint: string, input: { eventType: string }): ReturnType<Endpoints["test"]>;
+  replay(app: string, endpoint: string, input: ReplayCreate): ReturnType<Endpoints["replay"]>;
+}
+
+export interface LibraryEventTypes extends EventTypes {
+  create(input: EventTypeCreate): Promise<EventType>;
+  put(name: string, input: EventTypePut): Promise<EventType>;
+}
+
+export interface LibraryKeys extends Omit<Keys, "ensureAdmin"> {
+  create(input: KeyCreate): Promise<{ key: Key; secret: string }>;
+}
+
+/**
+ * Opens a data directory and starts sending from this process. One process at a time may have a data directory open.
+ * @throws PosthornError for an option that cannot be used; Error when the directory cannot be opened
+ */
+export async function openPosthorn(options: PosthornOptions = {}): Promise<Posthorn> {
+  const { logger, logLevel, logFormat = "auto", ...rest } = options;
+  const config = completeConfig(Object.keys(ENGINE_OPTIONS) as (keyof EngineConfig)[], rest);
+  const log = logger ?? (logLevel === undefined ? silentLogger : createLogger({ logLevel, logFormat }));
+  const { engine, close } = await openRooms(config, log, readVersion());
+  const { apps, endpoints, eventTypes, keys, events, deliveries, replays, feed } = engine;
+  return {
+    publish: ((event: NewEvent | readonly NewEvent[]) =>
+      isMany(event) ? publishMany(engine, event) : publishOne(engine, event)) as Posthorn["publish"],
+    apps,
+    endpoints,
+    eventTypes,
+    keys,
+    events,
+    deliveries,
+    replays,
+    feed,
+    stats: (app, query) => engine.stats(app, query),
+    health: () => engine.health(),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function isMany(event: NewEvent | readonly NewEvent[]): event is readonly NewEvent[] {
+  return Array.isArray(event);
+}

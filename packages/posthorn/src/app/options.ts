@@ -1,0 +1,154 @@
+/** Every option of the server in one table. The name in posthorn.json is the key here; flag and variable follow from it. */
+import { z } from "zod";
+import { HTTP_LIMITS } from "../api/rest/server.ts";
+import { DEFAULTS, LIMITS } from "../domain/defaults.ts";
+import { ENGINE_DEFAULTS } from "../engine/options.ts";
+import {
+  bytes,
+  choice,
+  durationMs,
+  flag,
+  list,
+  type Option,
+  ports,
+  secret,
+  text,
+  wholeNumber,
+} from "./option-kinds.ts";
+
+const MIB = 1024 * 1024;
+
+/** What both the server and the library have. */
+export const ENGINE_OPTIONS = {
+  dataDir: text(
+    "./posthorn-data",
+    "Where everything is kept. Made, for its owner alone, when it is not there.",
+    z.string().min(1),
+  ),
+  store: text("sqlite:", "The store. `sqlite:` keeps everything in the data directory.", z.string().min(1)),
+  masterKey: secret(
+    "Seals secrets at rest: 32 bytes in base64 or hex. Without it, one is generated and kept in `<data dir>/master.key`.",
+  ),
+  allowNetworks: list(
+    "Networks (CIDR) that endpoints may reach although they are not public, like `10.0.0.0/8`.",
+  ),
+  allowPorts: ports("Ports that endpoints may have besides 80, 443, 8080 and 8443."),
+  allowHosts: list("Names that endpoints may have whatever addresses they resolve to."),
+  strictTypes: flag(ENGINE_DEFAULTS.strictTypes, "Refuse event types that are not in the catalogue."),
+  payloadBytesMax: bytes(
+    ENGINE_DEFAULTS.payloadBytesMax,
+    { min: 1024, max: LIMITS.batchBytesMax },
+    "The largest payload of one event.",
+  ),
+  diskReserveBytes: bytes(
+    256 * MIB,
+    { min: 0, max: Number.MAX_SAFE_INTEGER },
+    "With less free space than this, publishing answers 503: what is left is for settling deliveries.",
+  ),
+  dispatch: flag(
+    ENGINE_DEFAULTS.dispatch,
+    "Whether deliveries are sent at all. `false`: events are only taken in.",
+  ),
+  inFlightMax: wholeNumber(
+    ENGINE_DEFAULTS.inFlightMax,
+    { min: 1, max: 65_536 },
+    "Attempts under way at one time.",
+  ),
+  connectTimeoutMs: durationMs(
+    DEFAULTS.connectTimeoutMs,
+    "For the name, TCP and TLS of one attempt together.",
+  ),
+  overloadDelayMs: durationMs(ENGINE_DEFAULTS.overloadDelayMs, "The least delay after a 429 or a timeout."),
+  breakerProbeEveryMs: durationMs(
+    ENGINE_DEFAULTS.breakerProbeEveryMs,
+    "How often an endpoint with an open breaker gets one due delivery to try.",
+  ),
+  disableAfterFailingMs: durationMs(
+    ENGINE_DEFAULTS.disableAfterFailingMs,
+    "An endpoint all of whose attempts failed for so long is disabled.",
+  ),
+  disableAttemptsMin: wholeNumber(
+    ENGINE_DEFAULTS.disableAttemptsMin,
+    { min: 1, max: 1_000_000 },
+    "... and so many attempts they must have been.",
+  ),
+  idempotencyMs: durationMs(DEFAULTS.idempotencyMs, "How long a uid or an Idempotency-Key is remembered."),
+  pollMs: durationMs(ENGINE_DEFAULTS.pollMs, "How often due work is looked for when nothing announces it."),
+  heartbeatMs: durationMs(ENGINE_DEFAULTS.heartbeatMs, "How often this node says that it lives."),
+  figuresEveryMs: durationMs(ENGINE_DEFAULTS.figuresEveryMs, "How often figures are written."),
+  pruneEveryMs: durationMs(ENGINE_DEFAULTS.pruneEveryMs, "How often what is past its retention is deleted."),
+  expireEveryMs: durationMs(
+    ENGINE_DEFAULTS.expireEveryMs,
+    "How often deliveries past their deadline are looked for.",
+  ),
+  stopGraceMs: durationMs(
+    ENGINE_DEFAULTS.stopGraceMs,
+    "On stop: how long attempts under way may take beyond the longest timeout.",
+  ),
+} as const satisfies Readonly<Record<string, Option<never> | Option<unknown>>>;
+
+/** What the server has besides. */
+export const SERVER_OPTIONS = {
+  host: text(
+    "127.0.0.1",
+    "The address to listen on. `0.0.0.0` is every one of this machine.",
+    z.string().min(1),
+  ),
+  port: wholeNumber(8071, { min: 0, max: 65_535 }, "The port to listen on; 0 takes a free one."),
+  adminKey: secret(
+    "The first admin key: `phk_` and at least 20 letters, digits, `_` or `-`. Without it, one is generated at the first start, printed once and kept in `<data dir>/admin.key`.",
+  ),
+  metricsOpen: flag(false, "`/metrics` without a key."),
+  requestTimeoutMs: durationMs(HTTP_LIMITS.requestTimeoutMs, "For a whole request to arrive, body included."),
+  requestLog: flag(false, "A log line for each request."),
+  logLevel: choice(["debug", "info", "warn", "error", "silent"], "info", "What is logged, to stderr."),
+  logFormat: choice(
+    ["auto", "json", "text"],
+    "auto",
+    "`auto`: text on a terminal, else one JSON object a line.",
+  ),
+} as const satisfies Readonly<Record<string, Option<never> | Option<unknown>>>;
+
+export const CONFIG_OPTIONS = { ...SERVER_OPTIONS, ...ENGINE_OPTIONS };
+
+export type OptionName = keyof typeof CONFIG_OPTIONS;
+type ValuesOf<Table> = {
+  readonly [Name in keyof Table]: Table[Name] extends Option<infer Value> ? Value : never;
+};
+export type EngineConfig = ValuesOf<typeof ENGINE_OPTIONS>;
+export type Config = ValuesOf<typeof CONFIG_OPTIONS>;
+
+export const OPTION_NAMES = Object.keys(CONFIG_OPTIONS) as OptionName[];
+
+/** `dataDir` is `--data-dir`; undefined for a secret. */
+export function flagOf(name: OptionName): string | undefined {
+  return CONFIG_OPTIONS[name].secret ? undefined : `--${kebab(name)}`;
+}
+
+/** `dataDir` is `POSTHORN_DATA_DIR`. */
+export function variableOf(name: OptionName): string {
+  return `POSTHORN_${kebab(name).replaceAll("-", "_").toUpperCase()}`;
+}
+
+function kebab(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The table of docs/configuration.md. */
+export function configurationTable(): string {
+  const rows = OPTION_NAMES.map((name) => {
+    const { doc, form, fallback } = CONFIG_OPTIONS[name];
+    const flagText = flagOf(name);
+    return `| ${flagText === undefined ? "" : `\`${flagText}\``} | \`${variableOf(name)}\` | ${flagText === undefined ? "" : `\`${name}\``} | ${form} | ${shown(fallback)} | ${doc} |`;
+  });
+  return [
+    "| flag | variable | `posthorn.json` | value | default | meaning |",
+    "|---|---|---|---|---|---|",
+    ...rows,
+  ].join("\n");
+}
+
+function shown(fallback: unknown): string {
+  if (fallback === undefined) return "";
+  return Array.isArray(fallback) ? "none" : `\`${String(fallback)}\``;
+}
