@@ -1,0 +1,221 @@
+/** What a scenario works with: a server, a receiver and a load generator, each a process of its own. */
+import { generateApiKey } from "../../security/api-keys.ts";
+import { type Child, siblingModule, startChild } from "../proof/child.ts";
+import { deliveriesOf } from "../proof/deliveries.ts";
+import { type AcceptedLine, type ReceivedLine, readAccepted, readReceived } from "../proof/ledger.ts";
+import type { LoadReport, LoadRun } from "../proof/load.ts";
+import type { LoadCalls } from "../proof/load-process.ts";
+import type { Plan, PlannedEndpoint } from "../proof/plan.ts";
+import type { Behaviour } from "../proof/receiver.ts";
+import type { ReceiverCalls } from "../proof/receiver-process.ts";
+import { type ServerProcess, startServer } from "../proof/server-process.ts";
+import { createApps, createEndpoint } from "../proof/setup.ts";
+import { judge, pairsToLookUp, type Verdict } from "../proof/verdict.ts";
+import type { Workspace } from "../proof/workspace.ts";
+import type { BareCalls } from "./bare-process.ts";
+
+export interface RigOptions {
+  readonly name: string;
+  readonly apps: number;
+  readonly endpointsPerApp: number;
+  readonly dataBytes: number;
+  readonly connections: number;
+  /** Makes one more app, whose endpoint nobody listens at. It is not in the plan. */
+  readonly dead?: boolean;
+  /** Runs on the data directory after the endpoints were made and before the server takes load. */
+  readonly preload?: (place: PreloadPlace) => Promise<void>;
+}
+
+export interface PreloadPlace {
+  readonly dataDir: string;
+  readonly plan: Plan;
+  readonly dead: PlannedEndpoint | undefined;
+}
+
+export interface Evidence {
+  readonly accepted: readonly AcceptedLine[];
+  readonly received: readonly ReceivedLine[];
+}
+
+/** The endpoint of the bare sender. It is nobody's, so the ledger does not judge it. */
+const BARE = "bare";
+const DEAD = "dead";
+const SEED = 1;
+const CATCH_UP_MS = 30_000;
+
+export class Rig {
+  readonly #options: RigOptions;
+  readonly #workspace: Workspace;
+  readonly #key = generateApiKey().key;
+  #server: ServerProcess | undefined;
+  #receiver: Child<ReceiverCalls>;
+  #load: Child<LoadCalls>;
+  #bare: Child<BareCalls> | undefined;
+  #origin = "";
+  #expected = 0;
+  #dead: PlannedEndpoint | undefined;
+  plan: PlannedEndpoint[] = [];
+
+  private constructor(workspace: Workspace, options: RigOptions) {
+    this.#options = options;
+    this.#workspace = workspace;
+    this.#receiver = startChild<ReceiverCalls>(siblingModule(import.meta.url, "../proof/receiver-process"));
+    this.#load = startChild<LoadCalls>(siblingModule(import.meta.url, "../proof/load-process"));
+    workspace.atEnd(() => this.#receiver.stop());
+    workspace.atEnd(() => this.#load.stop());
+  }
+
+  static async build(workspace: Workspace, options: RigOptions): Promise<Rig> {
+    const rig = new Rig(workspace, options);
+    const { name, connections, dataBytes, preload } = options;
+    const port = await rig.#receiver.call("start", { ledgerFile: rig.#file("received"), seed: SEED });
+    rig.#origin = `http://127.0.0.1:${port}`;
+    await rig.start();
+    workspace.atEnd(() => rig.kill());
+    await rig.#setUp();
+    if (preload !== undefined) {
+      await rig.server.stop();
+      await preload({ dataDir: rig.dataDir, plan: rig.plan, dead: rig.#dead });
+      await rig.start(rig.server.port);
+    }
+    await rig.#load.call("start", {
+      name,
+      options: {
+        target: { host: "127.0.0.1", port: rig.server.port },
+        key: rig.#key,
+        ledgerFile: rig.#file("accepted"),
+        connections,
+        dataBytes,
+        eventType: "bench.event",
+      },
+    });
+    return rig;
+  }
+
+  get server(): ServerProcess {
+    if (this.#server === undefined) throw new Error("The server does not run.");
+    return this.#server;
+  }
+
+  get key(): string {
+    return this.#key;
+  }
+
+  get dataDir(): string {
+    return this.#workspace.file(`${this.#options.name}-data`);
+  }
+
+  get apps(): string[] {
+    return [...new Set(this.plan.map(({ app }) => app))];
+  }
+
+  async start(port = 0): Promise<void> {
+    this.#server = await startServer({ dataDir: this.dataDir, key: this.#key, port });
+  }
+
+  /** At once: nothing of a bench run is kept, and hanging endpoints would make a graceful stop wait for them. */
+  async kill(): Promise<void> {
+    this.server.kill("SIGKILL");
+    await this.server.exited;
+  }
+
+  /** Publishes to all apps of the plan, unless told otherwise. */
+  async load(run: Omit<LoadRun, "apps"> & { apps?: readonly string[] }): Promise<LoadReport> {
+    const apps = run.apps ?? this.apps;
+    const report = await this.#load.call("run", { name: this.#options.name, run: { ...run, apps } });
+    this.#expected += report.accepted * this.#options.endpointsPerApp;
+    return report;
+  }
+
+  /** What a bare sender reaches with the same receiver, requests a second. */
+  async bare(forMs: number): Promise<number> {
+    if (this.#bare === undefined) {
+      const bare = startChild<BareCalls>(siblingModule(import.meta.url, "bare-process"));
+      this.#bare = bare;
+      this.#workspace.atEnd(() => bare.stop());
+    }
+    const { connections, dataBytes } = this.#options;
+    const { secret } = this.plan[0]!;
+    const sent = { origin: this.#origin, path: `/${BARE}`, secret, connections, dataBytes, forMs };
+    const before = await this.#receiver.call("counts", null);
+    const { perSecond } = await this.#bare.call("run", sent);
+    const after = await this.#receiver.call("counts", null);
+    this.#expected += after.taken - before.taken;
+    return perSecond;
+  }
+
+  async behave(name: string, behaviour: Behaviour): Promise<void> {
+    const { secret } = this.plan.find((endpoint) => endpoint.name === name)!;
+    await this.#receiver.call("set", [{ name, secret, behaviour }]);
+  }
+
+  /** Until the receiver has everything that was accepted, or nothing more comes. */
+  async caughtUp(): Promise<void> {
+    const endMs = performance.now() + CATCH_UP_MS;
+    let before = -1;
+    for (;;) {
+      const { taken } = await this.#receiver.call("counts", null);
+      if (taken >= this.#expected || performance.now() > endMs) return;
+      const idleMs = taken === before ? 1000 : 50;
+      before = taken;
+      await new Promise((resolve) => setTimeout(resolve, idleMs));
+      const { taken: after } = await this.#receiver.call("counts", null);
+      if (idleMs === 1000 && after === before) return;
+    }
+  }
+
+  /** When the first request came after a moment, in microseconds. Call it when the receiver has caught up. */
+  async firstReceiptAfter(us: number): Promise<number> {
+    await this.#receiver.call("flush", null);
+    const line = readReceived(this.#file("received")).find(({ receivedUs }) => receivedUs >= us);
+    return line?.receivedUs ?? Number.NaN;
+  }
+
+  /** Ends load and receiver, and judges. */
+  async finish(): Promise<{ evidence: Evidence; verdict: Verdict }> {
+    await this.caughtUp();
+    await this.#load.call("close", { name: this.#options.name });
+    await this.#receiver.call("close", null);
+    const evidence = {
+      accepted: readAccepted(this.#file("accepted")),
+      received: readReceived(this.#file("received")).filter(({ endpoint }) => endpoint !== BARE),
+    };
+    const pairs = pairsToLookUp({ plan: this.plan, ...evidence });
+    const facts = await deliveriesOf(this.server.client, this.plan, pairs);
+    return { evidence, verdict: judge({ plan: this.plan, ...evidence, facts }) };
+  }
+
+  async #setUp(): Promise<void> {
+    const { apps, endpointsPerApp } = this.#options;
+    const { client } = this.server;
+    const uids = Array.from({ length: apps }, (_, index) => `app-${index + 1}`);
+    await createApps(client, uids);
+    const received = [];
+    for (const app of uids) {
+      for (let i = 1; i <= endpointsPerApp; i++) {
+        const wish = { name: `${app}-${i}`, app, behaviour: { kind: "healthy" } } as const;
+        const made = await createEndpoint(client, this.#origin, wish);
+        this.plan.push(made.planned);
+        received.push(made.received);
+      }
+    }
+    if (this.#options.dead === true) {
+      await createApps(client, [DEAD]);
+      // Port 1 of this machine refuses at once.
+      const wish = {
+        name: DEAD,
+        app: DEAD,
+        behaviour: { kind: "healthy" },
+        url: "http://127.0.0.1:1/",
+      } as const;
+      this.#dead = (await createEndpoint(client, this.#origin, wish)).planned;
+    }
+    const { secret } = this.plan[0]!;
+    received.push({ name: BARE, secret, behaviour: { kind: "healthy" } } as const);
+    await this.#receiver.call("set", received);
+  }
+
+  #file(what: string): string {
+    return this.#workspace.file(`${this.#options.name}-${what}.tsv`);
+  }
+}

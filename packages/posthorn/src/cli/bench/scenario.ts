@@ -1,0 +1,35 @@
+/** A scenario of the bench: what it does, and what it found. */
+import type { Verdict } from "../proof/verdict.ts";
+import type { Workspace } from "../proof/workspace.ts";
+import type { Figure } from "./figure.ts";
+
+export interface BenchOptions {
+  /** Measured, in all windows of a scenario together. */
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  readonly connections: number;
+  readonly dataBytes: number;
+  /** Deliveries that wait for the dead endpoint. */
+  readonly backlog: number;
+  /** How many events are stored before the cost of one is measured; ascending. */
+  readonly stored: readonly number[];
+  /** Pairs of windows whose ratio is told. */
+  readonly pairs: number;
+  readonly say: (text: string) => void;
+}
+
+export interface Outcome {
+  readonly figures: readonly Figure[];
+  readonly verdicts: readonly Verdict[];
+}
+
+export interface Scenario {
+  readonly name: string;
+  readonly description: string;
+  run(workspace: Workspace, options: BenchOptions): Promise<Outcome>;
+}
+
+/** The usual: 20 apps with one endpoint each. */
+export function usual({ connections, dataBytes }: BenchOptions) {
+  return { name: "bench", apps: 20, endpointsPerApp: 1, connections, dataBytes };
+}
