@@ -118,7 +118,9 @@ export interface StoredReplay extends Replay {
 
 /** An endpoint with what operators see of its lane. */
 export interface EndpointRow extends EndpointConfig {
+  /** Since it was made. */
   readonly filterErrors: number;
+  readonly filterError: string | null;
 }
 
 export interface Resources {

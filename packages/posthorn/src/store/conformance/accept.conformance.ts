@@ -6,10 +6,19 @@ import { DAY, HOUR, OK, SECOND, type World } from "./world.conformance.ts";
 export function acceptStories(world: () => World): void {
   test("an accepted event is there with its deliveries, byte for byte", async () => {
     const { app, endpoint } = await world().pair();
-    const payload = Buffer.from('{"type":"a.b","timestamp":"t","data": {"2":1, "1":2,"n":9007199254740993,"d":1.0} }');
+    const payload = Buffer.from(
+      '{"type":"a.b","timestamp":"t","data": {"2":1, "1":2,"n":9007199254740993,"d":1.0} }',
+    );
     const delivery = world().newDelivery(app, endpoint);
     const acceptance = await world().acceptance(app, [delivery], {
-      event: { payload, dataStart: 37, dataEnd: payload.length - 1, channels: ["eu", "vip"], uid: "order-1", orderingKey: "k" },
+      event: {
+        payload,
+        dataStart: 37,
+        dataEnd: payload.length - 1,
+        channels: ["eu", "vip"],
+        uid: "order-1",
+        orderingKey: "k",
+      },
     });
     assert.deepEqual(await world().accept(acceptance), { kind: "accepted", unleased: [] });
 
@@ -87,7 +96,9 @@ export function acceptStories(world: () => World): void {
   test("another configVersion is stale, for that event alone", async () => {
     const { app, endpoint } = await world().pair();
     const fresh = await world().acceptance(app, [world().newDelivery(app, endpoint)]);
-    const stale = await world().acceptance(app, [world().newDelivery(app, endpoint)], { configVersion: fresh.configVersion - 1 });
+    const stale = await world().acceptance(app, [world().newDelivery(app, endpoint)], {
+      configVersion: fresh.configVersion - 1,
+    });
     const results = await world().store.write.accept([stale, fresh]);
     assert.deepEqual(results, [{ kind: "stale" }, { kind: "accepted", unleased: [] }]);
     assert.equal(await world().store.read.find("event", { id: stale.event.id }), undefined);
@@ -95,7 +106,9 @@ export function acceptStories(world: () => World): void {
 
   test("an app that is not there is gone", async () => {
     const { app, endpoint } = await world().pair();
-    const acceptance = await world().acceptance(app, [world().newDelivery(app, endpoint)], { event: { appId: newAppId() } });
+    const acceptance = await world().acceptance(app, [world().newDelivery(app, endpoint)], {
+      event: { appId: newAppId() },
+    });
     assert.deepEqual(await world().accept(acceptance), { kind: "gone" });
   });
 
@@ -113,7 +126,9 @@ export function acceptStories(world: () => World): void {
       ["accepted", "failed", "accepted"],
     );
     assert.equal(await world().store.read.find("event", { id: bad.event.id }), undefined);
-    for (const { id } of bad.deliveries) assert.equal(await world().store.read.find("delivery", { id }), undefined);
+    for (const { id } of bad.deliveries)
+      assert.equal(await world().store.read.find("delivery", { id }), undefined);
+    assert.equal((await world().store.read.stats({ appId: app.id, sinceMs: 0, untilMs: 1 })).pending, 2);
     assert.equal((await world().claim(endpoint)).length, 2);
   });
 
@@ -122,7 +137,9 @@ export function acceptStories(world: () => World): void {
     const configVersion = await world().version(app);
     const batch = await Promise.all(
       Array.from({ length: 2500 }, (_, index) =>
-        world().acceptance(app, index % 1000 === 7 ? [] : [world().newDelivery(app, endpoint)], { configVersion }),
+        world().acceptance(app, index % 1000 === 7 ? [] : [world().newDelivery(app, endpoint)], {
+          configVersion,
+        }),
       ),
     );
     const results = await world().store.write.accept(batch);

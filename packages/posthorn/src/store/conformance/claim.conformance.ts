@@ -56,7 +56,11 @@ export function claimStories(world: () => World): void {
     const retried = await world().send(app, endpoint);
     await world().settle(retried, retryIn(0));
     const claim = (room: readonly [number, number, number], totalMax: number) =>
-      world().store.write.claim({ incarnation: world().node, lanes: [{ endpointId: endpoint, room, totalMax }], bytesMax: 1e6 });
+      world().store.write.claim({
+        incarnation: world().node,
+        lanes: [{ endpointId: endpoint, room, totalMax }],
+        bytesMax: 1e6,
+      });
     const [none] = await claim([0, 0, 0], 10);
     assert.deepEqual(none?.deliveries, []);
     assert.equal(none?.more, true);
@@ -85,9 +89,15 @@ export function claimStories(world: () => World): void {
       });
       await world().accept(acceptance);
     }
-    const lanes = [endpoint, other].map((endpointId) => ({ endpointId, room: [9, 9, 9] as const, totalMax: 9 }));
+    const lanes = [endpoint, other].map((endpointId) => ({
+      endpointId,
+      room: [9, 9, 9] as const,
+      totalMax: 9,
+    }));
     const count = async (bytesMax: number): Promise<number[]> =>
-      (await world().store.write.claim({ incarnation: world().node, lanes, bytesMax })).map((lane) => lane.deliveries.length);
+      (await world().store.write.claim({ incarnation: world().node, lanes, bytesMax })).map(
+        (lane) => lane.deliveries.length,
+      );
     assert.deepEqual(await count(10), [1, 0]);
     assert.deepEqual(await count(2500), [1, 1]);
   });
@@ -105,7 +115,12 @@ export function claimStories(world: () => World): void {
       assert.equal(await world().isDue(endpoint), false, status);
       assert.deepEqual(await world().claim(endpoint), [], status);
     }
-    await world().store.write.save({ kind: "endpoint_status", endpointId: endpoint, status: "enabled", disableReason: null });
+    await world().store.write.save({
+      kind: "endpoint_status",
+      endpointId: endpoint,
+      status: "enabled",
+      disableReason: null,
+    });
     assert.equal(await world().isDue(endpoint), true);
     assert.equal((await world().claim(endpoint)).length, 1);
   });
@@ -140,11 +155,16 @@ export function claimStories(world: () => World): void {
     const app = await world().app();
     const endpoints: EndpointId[] = [];
     for (let n = 0; n < 7; n++) endpoints.push(await world().endpoint(app));
-    for (const endpoint of endpoints) await world().publish(app, endpoint);
+    // One event, so that all are due at the same moment.
+    const deliveries = endpoints.map((endpoint) => world().newDelivery(app, endpoint));
+    await world().accept(await world().acceptance(app, deliveries));
     const seen: string[] = [];
     let after: string | undefined;
     do {
-      const page = await world().store.read.dueLanes({ lanesMax: 3, ...(after === undefined ? {} : { after }) });
+      const page = await world().store.read.dueLanes({
+        lanesMax: 3,
+        ...(after === undefined ? {} : { after }),
+      });
       assert(page.lanes.length <= 3);
       seen.push(...page.lanes.map(({ endpointId }) => endpointId));
       after = page.cursor ?? undefined;

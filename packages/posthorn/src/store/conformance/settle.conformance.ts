@@ -12,7 +12,9 @@ export function settleStories(world: () => World): void {
     const settlement = world().settlement(sent, DELIVERED);
     const results = await world().store.write.settle([settlement], []);
     assert.deepEqual(results, [{ kind: "settled", lane: null, released: false }]);
-    const { state, reason, attempts, dueAtMs, expiresAtMs, leased, finishedAtMs } = await world().delivery(sent.id);
+    const { state, reason, attempts, dueAtMs, expiresAtMs, leased, finishedAtMs } = await world().delivery(
+      sent.id,
+    );
     assert.deepEqual(
       { state, reason, attempts, dueAtMs, expiresAtMs, leased },
       { state: "delivered", reason: null, attempts: 1, dueAtMs: null, expiresAtMs: null, leased: false },
@@ -35,7 +37,10 @@ export function settleStories(world: () => World): void {
       outcome: OK,
       url: "https://shop.example/hooks",
     });
-    assert.deepEqual(await world().store.read.find("attempt", { id: facts.id, deliveryId: sent.id }), attempt);
+    assert.deepEqual(
+      await world().store.read.find("attempt", { id: facts.id, deliveryId: sent.id }),
+      attempt,
+    );
   });
 
   test("every outcome comes back as it was", async () => {
@@ -82,7 +87,13 @@ export function settleStories(world: () => World): void {
 
   test("every reason for a dead letter is kept", async () => {
     const { app, endpoint } = await world().pair();
-    const reasons: DeadLetterReason[] = ["attempts_exhausted", "expired", "endpoint_disabled", "refused", "invalid"];
+    const reasons: DeadLetterReason[] = [
+      "attempts_exhausted",
+      "expired",
+      "endpoint_disabled",
+      "refused",
+      "invalid",
+    ];
     for (const reason of reasons) {
       const sent = await world().send(app, endpoint);
       await world().settle(sent, { kind: "dead_lettered", reason });
@@ -95,7 +106,11 @@ export function settleStories(world: () => World): void {
   test("what is handed back unsent is due at once, without an attempt", async () => {
     const { app, endpoint } = await world().pair();
     const sent = await world().send(app, endpoint);
-    assert.deepEqual(await world().settle(sent, { kind: "release" }), { kind: "settled", lane: null, released: false });
+    assert.deepEqual(await world().settle(sent, { kind: "release" }), {
+      kind: "settled",
+      lane: null,
+      released: false,
+    });
     assert.deepEqual(await world().attempts(sent.id), []);
     const [claimed] = await world().claim(endpoint);
     assert.equal(claimed?.id, sent.id);
@@ -139,6 +154,26 @@ export function settleStories(world: () => World): void {
     await world().settle(sent, DELIVERED, { number: 3 });
   });
 
+  test("a late attempt that takes a number does not get in the way of the one under way", async () => {
+    const { app, endpoint } = await world().pair();
+    const sent = await world().send(app, endpoint);
+    const late = world().settlement(sent, DEAD);
+    await world().takeOver();
+    await world().exhaust(() => world().store.write.rescue(100));
+    const [claimed] = await world().claim(endpoint);
+    await world().store.write.settle([late], []);
+    const result = await world().settle(sent, DELIVERED, { number: (claimed?.attempts ?? 0) + 1 });
+    assert.equal(result.kind, "settled");
+    assert.deepEqual(
+      (await world().attempts(sent.id)).map(({ number, outcome }) => [number, outcome.kind]),
+      [
+        [1, "unknown"],
+        [2, "rejected"],
+        [3, "succeeded"],
+      ],
+    );
+  });
+
   test("a fenced writer's late success ends a delivery that is still unfinished", async () => {
     const { app, endpoint } = await world().pair();
     const sent = await world().send(app, endpoint);
@@ -180,7 +215,9 @@ export function settleStories(world: () => World): void {
 
   test("a batch of settlements larger than a transaction is answered in order", async () => {
     const { app, endpoint } = await world().pair();
-    const deliveries = Array.from({ length: 2100 }, () => world().newDelivery(app, endpoint, { lease: world().node }));
+    const deliveries = Array.from({ length: 2100 }, () =>
+      world().newDelivery(app, endpoint, { lease: world().node }),
+    );
     const acceptances = await Promise.all(
       [deliveries.slice(0, 1500), deliveries.slice(1500)].map((slice) => world().acceptance(app, slice)),
     );
@@ -189,10 +226,18 @@ export function settleStories(world: () => World): void {
       made.map(({ id }) => ({ id, appId: app.id, endpointId: endpoint, eventId: event.id })),
     );
     const results = await world().store.write.settle(
-      sents.map((sent, index) => world().settlement(sent, index % 2 === 0 ? DELIVERED : retryIn(SECOND), { outcome: index % 2 === 0 ? OK : REFUSED })),
+      sents.map((sent, index) =>
+        world().settlement(sent, index % 2 === 0 ? DELIVERED : retryIn(SECOND), {
+          outcome: index % 2 === 0 ? OK : REFUSED,
+        }),
+      ),
       [],
     );
     assert.equal(results.length, 2100);
-    assert(results.every((result, index) => result.kind === "settled" && (result.lane === null) === (index % 2 === 0)));
+    assert(
+      results.every(
+        (result, index) => result.kind === "settled" && (result.lane === null) === (index % 2 === 0),
+      ),
+    );
   });
 }

@@ -119,7 +119,13 @@ export class World {
   async endpoint(app: TestApp, facts: Partial<Endpoint> = {}): Promise<EndpointId> {
     const endpoint = this.endpointOf(app, facts);
     const secrets = [{ sealed: Buffer.from(`secret of ${endpoint.id}`), expiresAtMs: null }];
-    const result = await this.store.write.save({ kind: "endpoint", create: true, endpoint, secrets, sealedHeaders: null });
+    const result = await this.store.write.save({
+      kind: "endpoint",
+      create: true,
+      endpoint,
+      secrets,
+      sealedHeaders: null,
+    });
     assert.deepEqual(result, { kind: "saved" });
     return endpoint.id;
   }
@@ -208,7 +214,11 @@ export class World {
     return (await this.claimLane(endpointId, totalMax)).deliveries;
   }
 
-  settlement(sent: Sent, next: NextStep, facts: { outcome?: AttemptOutcome; number?: number; recovers?: boolean } = {}): Settlement {
+  settlement(
+    sent: Sent,
+    next: NextStep,
+    facts: { outcome?: AttemptOutcome; number?: number; recovers?: boolean } = {},
+  ): Settlement {
     const { outcome = next.kind === "delivered" ? OK : REFUSED, number = 1, recovers = false } = facts;
     const attempt =
       next.kind === "release"
@@ -223,7 +233,17 @@ export class World {
             url: "https://shop.example/hooks",
           };
     const { id: deliveryId, appId, endpointId, eventId } = sent;
-    return { incarnation: this.node, epoch: 1, deliveryId, appId, endpointId, eventId, attempt, next, recovers };
+    return {
+      incarnation: this.node,
+      epoch: 1,
+      deliveryId,
+      appId,
+      endpointId,
+      eventId,
+      attempt,
+      next,
+      recovers,
+    };
   }
 
   async settle(...settlement: Parameters<World["settlement"]>): Promise<SettleResult> {
@@ -246,7 +266,10 @@ export class World {
   async isDue(endpointId: EndpointId): Promise<boolean> {
     let after: string | undefined;
     for (;;) {
-      const page = await this.store.read.dueLanes({ lanesMax: 100, ...(after === undefined ? {} : { after }) });
+      const page = await this.store.read.dueLanes({
+        lanesMax: 100,
+        ...(after === undefined ? {} : { after }),
+      });
       if (page.lanes.some((lane) => lane.endpointId === endpointId)) return true;
       if (page.cursor === null) return false;
       after = page.cursor;

@@ -2,7 +2,7 @@
 import { DatabaseSync } from "node:sqlite";
 
 /** The page cache of each connection, in KiB. */
-export const WRITER_CACHE_KIB = 24 * 1024;
+export const WRITER_CACHE_KIB = 16 * 1024;
 export const READER_CACHE_KIB = 8 * 1024;
 
 /**

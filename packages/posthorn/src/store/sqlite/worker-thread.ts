@@ -26,6 +26,8 @@ export class WorkerThread<Verb extends string> {
     this.#worker = new Worker(file, {
       name: "posthorn-store",
       workerData: settings,
+      // Flags of the main program (--input-type, --test) are not for this thread; it needs none.
+      execArgv: [],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
     const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -1,6 +1,6 @@
 /** The writer thread: the only one that writes. One message, one transaction, one commit, one answer. */
 
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import type { ClaimedLane } from "../store.ts";
 import { openForWriting } from "./database.ts";
@@ -31,6 +31,8 @@ function say(message: FromWorker, transferList: ArrayBuffer[] = []): void {
 function start(settings: SqliteSettings): void {
   const lock = lockDataDir(settings.dataDir);
   if (existsSync(settings.file)) refuseNewer(settings.file);
+  // Whatever the directory's mode is: payloads are for the owner alone. The log takes the mode of the file.
+  else closeSync(openSync(settings.file, "a", 0o600));
   const db = openForWriting(settings.file);
   migrate(db);
   if (settings.pagesMax !== null) db.exec(`PRAGMA max_page_count = ${settings.pagesMax}`);

@@ -113,6 +113,8 @@ CREATE TABLE lanes (
   failures INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
   -- Events that the endpoint's filter could not judge. Raised by record.
   filter_errors INTEGER NOT NULL DEFAULT 0,
+  -- What the last of them said. Set by record.
+  filter_error TEXT,
   -- When the lane is worth a claim; NULL: not before something changes.
   wake_at_ms INTEGER GENERATED ALWAYS AS (
     CASE WHEN runnable = 1 AND next_due_at_ms IS NOT NULL THEN max(next_due_at_ms, ifnull(probe_at_ms, 0)) END

@@ -19,8 +19,9 @@ export const LANE_COLUMNS = `l.breaker, l.failing_since_ms AS failingSinceMs,
 interface WholeRow extends EndpointColumns, LaneColumns {
   readonly sealedHeaders: Uint8Array | null;
   readonly filterErrors: number;
+  readonly filterError: string | null;
 }
-const WHOLE = `SELECT ${ENDPOINT_COLUMNS}, p.sealed_headers AS sealedHeaders, l.filter_errors AS filterErrors, ${LANE_COLUMNS}
+const WHOLE = `SELECT ${ENDPOINT_COLUMNS}, p.sealed_headers AS sealedHeaders, l.filter_errors AS filterErrors, l.filter_error AS filterError, ${LANE_COLUMNS}
   FROM endpoints p JOIN apps a ON a.seq = p.app_seq JOIN lanes l ON l.endpoint_seq = p.seq`;
 
 export function laneOf(
@@ -97,7 +98,7 @@ export class Endpoints {
   }
 
   #whole(row: WholeRow): EndpointRow {
-    return { ...this.#config(row), filterErrors: row.filterErrors };
+    return { ...this.#config(row), filterErrors: row.filterErrors, filterError: row.filterError };
   }
 
   #config(row: WholeRow): EndpointConfig {

@@ -1,4 +1,5 @@
 /** Deliveries made after their event was accepted: chunked fan-out, redelivery, replay. All stored unleased. */
+import { PosthornError } from "../../../base/errors.ts";
 import type { DeliveryId, EndpointId } from "../../../base/ids.ts";
 import type { DeliveryClass, DeliveryTrigger } from "../../../domain/delivery.ts";
 import type { RedeliverResult, Redelivery } from "../../store.ts";
@@ -43,8 +44,19 @@ export class Later {
     );
   }
 
+  /** Throws `storage_full` below the reserve: what is left is for settling. */
+  redeliverAll(redeliveries: readonly Redelivery[]): RedeliverResult[] {
+    if (redeliveries.length > 0 && !this.#writing.space.accepting()) {
+      throw new PosthornError(
+        "storage_full",
+        "The disk is nearly full; no delivery was made. Try again later.",
+      );
+    }
+    return redeliveries.map((redelivery) => this.#redeliver(redelivery));
+  }
+
   /** Outside the order, due at once. */
-  redeliver({ id, eventId, endpointId, trigger, class: each, expiresInMs }: Redelivery): RedeliverResult {
+  #redeliver({ id, eventId, endpointId, trigger, class: each, expiresInMs }: Redelivery): RedeliverResult {
     const event = this.#findEvent.get(eventId);
     if (event === undefined) return { kind: "no_event" };
     if (event.expunged === 1) return { kind: "expunged" };

@@ -8,7 +8,7 @@ import { type Query, query, type Statement, statement } from "../statement.ts";
 import type { Writing } from "../writing.ts";
 
 /** Of a slice, so that the writer is not kept from accepting: about 10 ms. */
-const EVENTS_MAX = 500;
+const EVENTS_MAX = 200;
 const DAY_MS = 86_400_000;
 
 interface EventRow {

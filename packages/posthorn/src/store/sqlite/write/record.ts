@@ -35,7 +35,7 @@ export class Record {
     );
     this.#addFilterErrors = statement(
       db,
-      "UPDATE lanes SET filter_errors = filter_errors + ? WHERE endpoint_seq = ?",
+      "UPDATE lanes SET filter_errors = filter_errors + ?, filter_error = ifnull(?, filter_error) WHERE endpoint_seq = ?",
     );
   }
 
@@ -65,7 +65,7 @@ export class Record {
         each.filterErrors,
         JSON.stringify(added(each.latency, before)),
       );
-      if (each.filterErrors > 0) this.#addFilterErrors.run(each.filterErrors, endpoint.seq);
+      if (each.filterErrors > 0) this.#addFilterErrors.run(each.filterErrors, each.filterError, endpoint.seq);
     }
   }
 }

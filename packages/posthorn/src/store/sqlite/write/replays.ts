@@ -1,5 +1,4 @@
 /** One step of a replay: its new deliveries and its cursor, in one transaction. */
-import { PosthornError } from "../../../base/errors.ts";
 import type { ReplayStep } from "../../store.ts";
 import { type Statement, statement } from "../statement.ts";
 import type { Writing } from "../writing.ts";
@@ -25,20 +24,12 @@ export class Replays {
   }
 
   advance({ replayId, fromCursor, cursor, examined, redeliveries, finished }: ReplayStep): boolean {
-    const { nowMs, space } = this.#writing;
-    if (redeliveries.length > 0 && !space.accepting()) {
-      throw new PosthornError("storage_full", "The disk is nearly full. The replay waits.", {
-        retryAfterSeconds: 30,
-      });
-    }
+    const { nowMs } = this.#writing;
     const moved =
       this.#move.run(replayId, fromCursor, cursor, examined, finished ? 1 : 0, nowMs).changes === 1;
     if (!moved) return false;
-    let created = 0;
-    for (const redelivery of redeliveries) {
-      if (this.#later.redeliver(redelivery).kind === "created") created += 1;
-    }
-    this.#count.run(created, replayId);
+    const results = this.#later.redeliverAll(redeliveries);
+    this.#count.run(results.filter(({ kind }) => kind === "created").length, replayId);
     return true;
   }
 }

@@ -33,7 +33,7 @@ export class Settle {
     this.#insertAttempt = statement(
       db,
       `INSERT INTO attempts (delivery_seq, number, id, started_at_ms, duration_ms, outcome, status, facts, url, response_body)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (delivery_seq, number) DO NOTHING`,
     );
     this.#retry = query(
       db,
@@ -99,7 +99,8 @@ export class Settle {
     if (next.kind === "retry") finished = this.#retryLater(deliveryId, holder, next);
     else finished = this.#finish.leased(deliveryId, holder, endOf(next));
     if (finished === undefined) return undefined;
-    this.#record(finished.seq, attempt.number, attempt);
+    // A fenced writer's late attempt may have taken the number that this one was begun with.
+    if (!this.#record(finished.seq, attempt.number, attempt)) this.#recordNext(finished.seq, attempt);
     const lane = this.#laneFacts(settlement, attempt);
     return lane === null && !finished.released
       ? SETTLED
@@ -160,14 +161,19 @@ export class Settle {
   /** False: it was on record already, from a settlement whose answer was lost. */
   #recordLate(deliverySeq: number, attempt: NewAttempt | null): boolean {
     if (attempt === null || this.#findAttempt.get(deliverySeq, attempt.id) !== undefined) return false;
-    this.#record(deliverySeq, this.#nextNumber.get(deliverySeq)?.number ?? 1, attempt);
+    this.#recordNext(deliverySeq, attempt);
     return true;
   }
 
-  #record(deliverySeq: number, number: number, attempt: NewAttempt): void {
+  #recordNext(deliverySeq: number, attempt: NewAttempt): void {
+    this.#record(deliverySeq, this.#nextNumber.get(deliverySeq)?.number ?? 1, attempt);
+  }
+
+  /** False: the delivery has an attempt of that number. */
+  #record(deliverySeq: number, number: number, attempt: NewAttempt): boolean {
     const { id, startedAgoMs, durationMs, outcome, responseBody, url } = attempt;
     const { status, facts } = outcomeColumns(outcome);
-    this.#insertAttempt.run(
+    const { changes } = this.#insertAttempt.run(
       deliverySeq,
       number,
       id satisfies AttemptId,
@@ -179,6 +185,7 @@ export class Settle {
       url,
       responseBody,
     );
+    return changes === 1;
   }
 }
 

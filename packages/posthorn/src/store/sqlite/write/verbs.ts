@@ -65,7 +65,7 @@ export function createVerbs(writing: Writing): Verbs {
     },
     rescue: (deliveriesMax) => rescue.run(deliveriesMax),
     expire: (deliveriesMax) => ending.expire(deliveriesMax),
-    redeliver: (redeliveries) => redeliveries.map((redelivery) => later.redeliver(redelivery)),
+    redeliver: (redeliveries) => later.redeliverAll(redeliveries),
     cancel: (target, deliveriesMax) => ending.cancel(target, deliveriesMax),
     save: (change) => save.run(change),
     remove: (target) => remove.run(target),
