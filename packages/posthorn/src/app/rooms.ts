@@ -39,6 +39,7 @@ export async function openRooms(config: EngineConfig, logger: Logger, version: s
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const store = await openSqliteStore({
     dataDir,
+    logger,
     reserveBytes: config.diskReserveBytes,
     idempotencyMs: config.idempotencyMs,
   });

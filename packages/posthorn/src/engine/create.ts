@@ -1,6 +1,6 @@
 /** Builds the engine from its parts and connects them. */
 import { messageOf, notFound } from "../base/errors.ts";
-import { type AppId, type IncarnationId, newAppId } from "../base/ids.ts";
+import { type AppId, type DeliveryId, type EndpointId, type IncarnationId, newAppId } from "../base/ids.ts";
 import { DEFAULTS, OPERATOR_UID } from "../domain/defaults.ts";
 import type { Endpoint } from "../domain/endpoint.ts";
 import type { EndedDelivery } from "../store/store.ts";
@@ -111,6 +111,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
 
   /** Deliveries that ended without an attempt: by hand, by deadline, with their endpoint. */
   function ended(list: readonly EndedDelivery[]): void {
+    for (const [endpointId, ids] of idsByEndpoint(list)) dispatcher.forget(endpointId, ids);
     for (const delivery of list) {
       figures.ended(delivery.appId, delivery.endpointId, delivery.state);
       if (delivery.state === "dead_lettered") news.deadLettered(delivery);
@@ -272,4 +273,14 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     feed,
     counters,
   };
+}
+
+function idsByEndpoint(list: readonly EndedDelivery[]): Map<EndpointId, Set<DeliveryId>> {
+  const ids = new Map<EndpointId, Set<DeliveryId>>();
+  for (const { endpointId, id } of list) {
+    const known = ids.get(endpointId);
+    if (known === undefined) ids.set(endpointId, new Set([id]));
+    else known.add(id);
+  }
+  return ids;
 }

@@ -5,7 +5,7 @@
 
 import { monotonicMs } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
-import type { EventId } from "../base/ids.ts";
+import type { DeliveryId, EndpointId, EventId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { type AttemptOutcome, isFailure } from "../domain/attempt.ts";
 import type { DisableReason } from "../domain/endpoint.ts";
@@ -141,6 +141,12 @@ export class Dispatcher {
     for (const ready of claimed.deliveries) lane.push(ready);
     this.#rings.add(lane);
     this.#pumpSoon();
+  }
+
+  /** Deliveries that ended without an attempt, by hand or with their event: what waits of them in memory is not sent. */
+  forget(endpointId: EndpointId, ids: ReadonlySet<DeliveryId>): void {
+    const { lanes } = this.#needs;
+    for (const ready of lanes.get(endpointId)?.takeEnded(ids) ?? []) lanes.drop(ready.payload.length);
   }
 
   /** The lane changed: what may not be sent goes back, what may is looked at again. */
@@ -290,8 +296,11 @@ export class Dispatcher {
   #settled(attempted: Attempted, result: SettleResult): void {
     const { ready, next } = attempted;
     const { feed, figures } = this.#needs;
-    if (next.kind === "delivered" || next.kind === "dead_lettered")
+    // A delivery that ended otherwise meanwhile (by hand, with its event) was counted then.
+    const ends = result.kind === "settled" || (result.kind === "fenced" && result.finished);
+    if (ends && (next.kind === "delivered" || next.kind === "dead_lettered")) {
       figures.ended(ready.appId, ready.endpointId, next.kind);
+    }
     if (next.kind === "retry") this.events.dueIn(next.inMs);
     if (result.kind === "settled" && result.released) this.events.dueIn(0);
     if (feed.watched) feed.emit(feedEntryOf(attempted));

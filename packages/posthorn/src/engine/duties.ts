@@ -51,7 +51,8 @@ export function createDuties(needs: DutiesNeeds) {
 
   /** What an earlier run had leased may have been sent: an `unknown` attempt each, due at once. */
   const rescue = duty("rescue", options.heartbeatMs * 5, async () => {
-    const { done: taken, more } = await store.write.rescue(SLICE);
+    const { done: taken, more, exhausted } = await store.write.rescue(SLICE);
+    ended(exhausted);
     if (taken > 0) {
       logger.info({ deliveries: taken }, "deliveries.rescued");
       claimer.dueIn(0);

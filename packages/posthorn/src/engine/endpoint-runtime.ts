@@ -1,5 +1,6 @@
 /** An endpoint made ready for work: its patterns and filter compiled, its secrets opened when first needed. */
 import { importStandardSecret, type StandardSecret, signStandard } from "@posthorn/receiver";
+import { messageOf } from "../base/errors.ts";
 import type { EventId } from "../base/ids.ts";
 import type { Endpoint } from "../domain/endpoint.ts";
 import { compileEventTypePatterns } from "../domain/event-types.ts";
@@ -28,7 +29,7 @@ export class EndpointRuntime {
     this.#vault = vault;
     this.#wantsType = compileEventTypePatterns(config.endpoint.eventTypes);
     this.#channels = config.endpoint.channels.length > 0 ? new Set(config.endpoint.channels) : null;
-    this.filter = config.endpoint.filter === null ? null : compileFilter(config.endpoint.filter);
+    this.filter = config.endpoint.filter === null ? null : storedFilter(config.endpoint.filter);
   }
 
   wantsType(eventType: string): boolean {
@@ -77,5 +78,14 @@ export class EndpointRuntime {
       })),
       headers: openHeaders(this.#vault, endpoint.appId, endpoint.id, sealedHeaders),
     };
+  }
+}
+
+/** A filter that an earlier version took and this one refuses judges nothing, and says so; it must not stop the app's other endpoints. */
+function storedFilter(source: string): Filter {
+  try {
+    return compileFilter(source);
+  } catch (error) {
+    return { source, matches: () => ({ kind: "error", message: messageOf(error) }) };
   }
 }

@@ -224,7 +224,7 @@ export class EndpointResources implements Omit<Endpoints, "test" | "replay"> {
     throw notFound("endpoint", endpoint.id);
   }
 
-  #view({ endpoint, secrets, sealedHeaders, lane, filterErrors }: EndpointRow): EndpointView {
+  #view({ endpoint, secrets, sealedHeaders, lane, filterErrors, filterError }: EndpointRow): EndpointView {
     const headers = openHeaders(this.#needs.vault, endpoint.appId, endpoint.id, sealedHeaders);
     const expiries = secrets.flatMap(({ expiresAtMs }) =>
       expiresAtMs !== null && expiresAtMs > Date.now() ? [expiresAtMs] : [],
@@ -235,6 +235,7 @@ export class EndpointResources implements Omit<Endpoints, "test" | "replay"> {
       breaker: lane.breaker,
       failingForMs: lane.failingForMs,
       filterErrors,
+      filterError,
       oldSecretExpiresAtMs: expiries.length === 0 ? null : Math.max(...expiries),
     };
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
+import { PosthornError } from "../base/errors.ts";
 import { rejected, SUCCEEDED, World } from "./engine-harness.ts";
 
 describe("the engine", () => {
@@ -239,6 +240,28 @@ describe("the engine", () => {
     assert.deepEqual([delivery?.state, delivery?.reason], ["cancelled", "expunged"]);
   });
 
+  test("a delivery that is cancelled while it waits in memory is not sent, and counts once", async () => {
+    await world.endpoint(app, { rateLimitPerSecond: 5 });
+    const outcomes = await Promise.all([1, 2, 3].map((n) => world.publish(app, "t", n)));
+    await world.transport.shipped(1);
+    const [, second, third] = outcomes;
+    if (second?.kind !== "accepted" || third?.kind !== "accepted") throw new Error("not accepted");
+    const [delivery] = await world.deliveriesOf(second.id);
+    const ended = world.next((entry) => entry.eventId === third.id);
+    await world.engine.deliveries.cancel(delivery?.id ?? "");
+    await ended;
+    assert.deepEqual(
+      world.transport.bodies().map((body) => JSON.parse(body).data),
+      [1, 3],
+    );
+    const finals = { ...world.engine.counters().finals };
+    assert.equal((await world.deliveriesOf(second.id))[0]?.state, "cancelled");
+    assert.equal(
+      finals.cancelled,
+      world.entries.filter((entry) => entry.kind === "final" && entry.state === "cancelled").length,
+    );
+  });
+
   test("a removed endpoint is sent nothing more, and its deliveries are cancelled", async () => {
     const endpoint = await world.endpoint(app);
     await world.engine.endpoints.act(app, endpoint.id, "pause");
@@ -344,5 +367,48 @@ test("stopping lets attempts end, hands back what was not sent, and loses nothin
     ["delivered", false],
     ["pending", false],
   ]);
+  await world.close();
+});
+
+test("while outcomes cannot be written no new attempt starts, nothing is lost, and it heals by itself", async () => {
+  const world = await World.open({ settleQueueMax: 1 });
+  const app = await world.app();
+  await world.endpoint(app, { inFlightMax: 1 });
+  const settle = world.store.write.settle.bind(world.store.write);
+  let failing = true;
+  const tried = Promise.withResolvers<void>();
+  world.store.write.settle = async (...args) => {
+    if (!failing) return settle(...args);
+    tried.resolve();
+    throw new PosthornError("storage_full", "The disk is full.");
+  };
+  const outcomes = await Promise.all([1, 2, 3].map((n) => world.publish(app, "t", n)));
+  await tried.promise;
+  assert.equal(world.transport.shipments.length, 1);
+  assert.deepEqual((await world.engine.health()).ready, false);
+  failing = false;
+  await world.transport.shipped(3);
+  await world.engine.stop();
+  for (const outcome of outcomes) {
+    if (outcome.kind !== "accepted") throw outcome.error;
+    const [delivery] = await world.deliveriesOf(outcome.id);
+    assert.equal(delivery?.state, "delivered");
+  }
+  await world.close();
+});
+
+test("an endpoint whose every attempt has failed for long enough is disabled, and the operator is told", async () => {
+  const world = await World.open({ disableAfterFailingMs: 0, disableAttemptsMin: 3 });
+  await world.endpoint("operator", { url: "https://operator.example/", eventTypes: ["posthorn.endpoint.*"] });
+  const app = await world.app();
+  const endpoint = await world.endpoint(app, { retrySchedule: [0.001, 0.001, 0.001, 0.001] });
+  world.transport.answer = ({ url }) => (url.includes("operator") ? SUCCEEDED : rejected(500));
+  const told = world.next(
+    (entry) => entry.kind === "attempt" && entry.eventType === "posthorn.endpoint.disabled",
+  );
+  await world.publish(app, "t", {});
+  await told;
+  const { status, disableReason } = await world.engine.endpoints.get(app, endpoint.id);
+  assert.deepEqual([status, disableReason], ["disabled", "failing"]);
   await world.close();
 });

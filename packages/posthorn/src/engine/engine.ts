@@ -70,8 +70,9 @@ export interface EndpointView extends Endpoint {
   readonly breaker: BreakerState;
   /** For how long every attempt has failed; null: the last one did not. */
   readonly failingForMs: number | null;
-  /** Events that its filter could not judge, in the last 24 h. */
+  /** Events that its filter could not judge, since it was made, and what the last error said. */
   readonly filterErrors: number;
+  readonly filterError: string | null;
   /** When the outgoing secret of a rotation stops signing; null: no rotation under way. */
   readonly oldSecretExpiresAtMs: number | null;
 }

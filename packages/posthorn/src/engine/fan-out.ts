@@ -53,7 +53,7 @@ function matches(
     case "no_match":
       return false;
     case "error":
-      figures.filterFailed(runtime.endpoint.appId, runtime.endpoint.id);
+      figures.filterFailed(runtime.endpoint.appId, runtime.endpoint.id, verdict.message);
       return false;
   }
 }

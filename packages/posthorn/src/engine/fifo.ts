@@ -23,6 +23,15 @@ export class Fifo<Item> {
     return item;
   }
 
+  /** Takes out what is wanted, and keeps the rest in its order. */
+  takeWhere(wanted: (item: Item) => boolean): Item[] {
+    const taken: Item[] = [];
+    const kept: Item[] = [];
+    for (const item of this.drain()) (wanted(item) ? taken : kept).push(item);
+    this.#items = kept;
+    return taken;
+  }
+
   /** Takes all that is left. */
   drain(): Item[] {
     const rest = this.#items.slice(this.#head) as Item[];

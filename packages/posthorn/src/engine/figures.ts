@@ -34,9 +34,11 @@ export class FiguresCounter {
     this.#of(appId, endpointId).finals[state] += 1;
   }
 
-  filterFailed(appId: AppId, endpointId: EndpointId): void {
+  filterFailed(appId: AppId, endpointId: EndpointId, message: string): void {
     this.total.filterErrors += 1;
-    this.#of(appId, endpointId).filterErrors += 1;
+    const figures = this.#of(appId, endpointId);
+    figures.filterErrors += 1;
+    figures.filterError = message.slice(0, 500);
   }
 
   /** Writes what has been counted since the last time. A crash loses at most one interval of figures, never a delivery. */
@@ -50,7 +52,7 @@ export class FiguresCounter {
   #of(appId: AppId, endpointId: EndpointId): EndpointFigures {
     let figures = this.#byEndpoint.get(endpointId);
     if (figures === undefined) {
-      figures = { endpointId, appId, ...emptyFigures() };
+      figures = { endpointId, appId, filterError: null, ...emptyFigures() };
       this.#byEndpoint.set(endpointId, figures);
     }
     return figures;

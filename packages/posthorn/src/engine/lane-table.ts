@@ -14,6 +14,8 @@ export interface LaneTableLimits {
   readonly laneWindowMax: number;
   readonly windowMax: number;
   readonly windowBytesMax: number;
+  /** Whether this node sends at all. */
+  readonly dispatch: boolean;
 }
 
 export class LaneTable {
@@ -63,7 +65,8 @@ export class LaneTable {
 
   /** Promises a place in memory. null: there is none, or the lane takes no hand-off now; then the delivery is stored unleased. */
   reserve(runtime: EndpointRuntime, bytes: number): IncarnationId | null {
-    if (this.incarnation === null || this.used >= this.#limits.windowMax) return null;
+    if (this.incarnation === null || !this.#limits.dispatch) return null;
+    if (this.used >= this.#limits.windowMax) return null;
     if (this.usedBytes + bytes > this.#limits.windowBytesMax) return null;
     const lane = this.ensure(runtime, runtime.config.lane);
     if (!lane.open || lane.window >= this.#limits.laneWindowMax) return null;

@@ -2,6 +2,7 @@
  * One lane in memory: a bounded window of an endpoint's queue, with what limits its sending: its in-flight cap (adaptive),
  * its rate limit, its breaker. It decides nothing about other lanes; the dispatcher is fair between them.
  */
+import type { DeliveryId } from "../base/ids.ts";
 import type { AttemptOutcome } from "../domain/attempt.ts";
 import { BREAKER_POLICY, Breaker } from "../domain/breaker.ts";
 import { DEFAULTS } from "../domain/defaults.ts";
@@ -117,6 +118,11 @@ export class Lane {
 
   take(deliveryClass: DeliveryClass): Ready | undefined {
     return this.#queues[deliveryClass].take();
+  }
+
+  /** Takes out waiting deliveries that ended elsewhere. */
+  takeEnded(ids: ReadonlySet<DeliveryId>): Ready[] {
+    return this.#queues.flatMap((queue) => queue.takeWhere(({ id }) => ids.has(id)));
   }
 
   /** Everything that has not been started. */

@@ -172,23 +172,24 @@ export class Publisher {
             figures,
           );
     if (prepared.deliverAtMs !== null) refuseOrdered(matched, envelope);
-    const deliveries: NewDelivery[] = [];
-    const handOvers: HandOver[] = [];
-    const chunked = matched.length > options.fanOutAtOnceMax;
-    for (const runtime of chunked ? [] : matched) {
-      const orderKey = only === null ? runtime.orderKeyOf(orderingKey) : null;
-      const delivery: NewDelivery = {
+    const { now, later } = split(matched, options.fanOutAtOnceMax);
+    const mayHandOver = isDue(prepared.deliverAtMs);
+    const deliveries = now.map(
+      (runtime): NewDelivery => ({
         id: newId("dlv", locator),
         endpointId: runtime.endpoint.id,
         trigger: only === null ? "publish" : "test",
         class: 0,
-        orderKey,
-        lease: this.#mayHandOver(prepared) ? dispatcher.reserve(runtime, payload.bytes.length) : null,
+        orderKey: only === null ? runtime.orderKeyOf(orderingKey) : null,
+        lease: mayHandOver ? dispatcher.reserve(runtime, payload.bytes.length) : null,
         expiresInMs: expiresInMs(runtime.endpoint.retrySchedule),
-      };
-      deliveries.push(delivery);
-      if (delivery.lease !== null)
-        handOvers.push({ runtime, delivery, eventId: id, eventType: envelope.type, payload: payload.bytes });
+      }),
+    );
+    const handOvers: HandOver[] = [];
+    for (const [index, delivery] of deliveries.entries()) {
+      const runtime = now[index];
+      if (delivery.lease === null || runtime === undefined) continue;
+      handOvers.push({ runtime, delivery, eventId: id, eventType: envelope.type, payload: payload.bytes });
     }
     return {
       matched: matched.length,
@@ -209,16 +210,11 @@ export class Publisher {
         },
         configVersion: app.app.configVersion,
         deliveries,
-        fanOut: chunked ? matched.map((runtime) => runtime.endpoint.id) : [],
+        fanOut: later.map((runtime) => runtime.endpoint.id),
         idempotency: prepared.idempotency,
         source: null,
       },
     };
-  }
-
-  /** What is due later than a second waits in the store. */
-  #mayHandOver(prepared: Prepared): boolean {
-    return prepared.deliverAtMs === null || prepared.deliverAtMs - Date.now() <= 0;
   }
 
   async #accept(planned: Planned): Promise<AcceptResult> {
@@ -300,6 +296,24 @@ export class Publisher {
     this.#needs.logger.error({ error: messageOf(error) }, "publish.failed");
     return new PosthornError("internal", "The event could not be stored.", { cause: error });
   }
+}
+
+/**
+ * A fan-out to more endpoints than are reached at once is continued in chunks. Ordered endpoints are reached now all the
+ * same: a later event must not overtake this one there.
+ */
+function split(
+  matched: readonly EndpointRuntime[],
+  atOnceMax: number,
+): { readonly now: readonly EndpointRuntime[]; readonly later: readonly EndpointRuntime[] } {
+  if (matched.length <= atOnceMax) return { now: matched, later: [] };
+  const isOrdered = ({ endpoint }: EndpointRuntime): boolean => endpoint.ordering !== "unordered";
+  return { now: matched.filter(isOrdered), later: matched.filter((runtime) => !isOrdered(runtime)) };
+}
+
+/** What is due later waits in the store. */
+function isDue(deliverAtMs: number | null): boolean {
+  return deliverAtMs === null || deliverAtMs <= Date.now();
 }
 
 function fanOutState(planned: Planned): "done" | "pending" {

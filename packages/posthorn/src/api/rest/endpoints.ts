@@ -50,7 +50,8 @@ export const endpointView = z
     disableReason: z.enum(DISABLE_REASONS).nullable(),
     breaker: z.enum(BREAKER_STATES),
     failingForMs: z.number().nullable().describe("For how long every attempt has failed"),
-    filterErrors: z.number().describe("Events that the filter could not judge, in the last 24 h"),
+    filterErrors: z.number().describe("Events that the filter could not judge, since the endpoint was made"),
+    filterError: z.string().nullable().describe("What the last of these errors said"),
     oldSecretExpiresAt: maybeTimeView.describe("When the outgoing secret of a rotation stops signing"),
     createdAt: timeView,
     updatedAt: timeView,
@@ -59,8 +60,17 @@ export const endpointView = z
 
 export function viewEndpoint(endpoint: EndpointView): z.input<typeof endpointView> {
   const { id, appId, uid, url, description, filter, rateLimitPerSecond, inFlightMax, timeoutMs } = endpoint;
-  const { ordering, onDeadLetter, scheme, status, disableReason, breaker, failingForMs, filterErrors } =
-    endpoint;
+  const {
+    ordering,
+    onDeadLetter,
+    scheme,
+    status,
+    disableReason,
+    breaker,
+    failingForMs,
+    filterErrors,
+    filterError,
+  } = endpoint;
   return {
     id,
     appId,
@@ -83,6 +93,7 @@ export function viewEndpoint(endpoint: EndpointView): z.input<typeof endpointVie
     breaker,
     failingForMs,
     filterErrors,
+    filterError,
     oldSecretExpiresAt: iso(endpoint.oldSecretExpiresAtMs),
     createdAt: iso(endpoint.createdAtMs),
     updatedAt: iso(endpoint.updatedAtMs),
