@@ -88,7 +88,10 @@ function readersEnvironment(more: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => !/^(npm_|NODE_|POSTHORN_|INIT_CWD|FORCE_COLOR)/i.test(name),
   );
-  return { ...Object.fromEntries(kept), NO_COLOR: "1", ...more };
+  const outside = (process.env.PATH ?? "")
+    .split(path.delimiter)
+    .filter((one) => !one.includes("node_modules"));
+  return { ...Object.fromEntries(kept), PATH: outside.join(path.delimiter), NO_COLOR: "1", ...more };
 }
 
 /** Starts a command in the folder, in a process group of its own, and waits until it says `sign`. */

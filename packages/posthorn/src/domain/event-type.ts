@@ -1,6 +1,7 @@
 /** An entry of the event catalogue: a name, what it means, what its data looks like. */
 import { z } from "zod";
 import { LIMITS } from "./defaults.ts";
+import { isEventTypeName } from "./event-types.ts";
 
 export interface EventType {
   readonly name: string;
@@ -17,11 +18,9 @@ export interface EventType {
 /** Segments of letters, digits, `_` and `-`, joined by dots. */
 export const eventTypeNameSchema = z
   .string()
-  .min(1)
-  .max(128)
-  .regex(
-    /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
-    "must be segments of letters, digits, _ and -, joined by dots",
+  .refine(
+    isEventTypeName,
+    "must be segments of letters, digits, _ and -, joined by dots, at most 128 characters",
   );
 
 const schemaSchema = z

@@ -23,6 +23,8 @@ export interface Figures {
 export interface EndpointFigures extends Figures {
   readonly endpointId: EndpointId;
   readonly appId: AppId;
+  /** What the filter's last error said; null: none since the last time. */
+  filterError: string | null;
 }
 
 export function emptyFigures(): Figures {

@@ -1,7 +1,7 @@
 /** Filters made to be slow, on events of 1 MiB made for them: each ends, and soon, because of the budget. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { parseScanned } from "./exact-json.ts";
+import { parseExact } from "./exact-json.ts";
 import { compileFilter, type FilterEvent } from "./filter.ts";
 
 const MEBIBYTE = 1024 * 1024;
@@ -21,7 +21,7 @@ function noise(length: number, letters = "ab"): string {
 function eventWith(data: unknown): FilterEvent {
   const json = typeof data === "string" ? data : JSON.stringify(data);
   assert.ok(json.length <= MEBIBYTE, `${json.length}`);
-  const parsed = parseScanned(json);
+  const parsed = parseExact(json);
   return { id: "evt_1", type: "a.b", timestamp: "2026-01-01T00:00:00Z", channels: [], data: () => parsed };
 }
 

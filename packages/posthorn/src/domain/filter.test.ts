@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { parseScanned } from "./exact-json.ts";
+import { parseExact } from "./exact-json.ts";
 import { compileFilter, type FilterEvent, FilterSyntaxError, type FilterVerdict } from "./filter.ts";
 
 const DATA = `{
@@ -16,7 +16,7 @@ function event(data = DATA, changes: Partial<FilterEvent> = {}): FilterEvent {
     type: "order.created",
     timestamp: "2026-01-01T00:00:00Z",
     channels: ["eu", "vip"],
-    data: () => parseScanned(data),
+    data: () => parseExact(data),
     ...changes,
   };
 }

@@ -14,7 +14,7 @@ export interface FilterEvent {
   readonly timestamp: string;
   readonly channels: readonly string[];
   readonly orderingKey?: string | undefined;
-  /** Called each time a filter looks at the data: keep what it gives. Objects must be Maps, as `parseScanned` makes them. */
+  /** Called each time a filter looks at the data: keep what it gives. Objects must be Maps, as `parseExact` makes them. */
   readonly data: () => unknown;
 }
 

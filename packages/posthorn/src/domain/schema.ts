@@ -105,8 +105,9 @@ function canonical(value: unknown): string {
   return `{${fields.sort().join()}}`;
 }
 
-function linearTime(pattern: string): { test(text: string): boolean } {
+function linearTime(pattern: string): { test(text: string): boolean; toString(): string } {
   const compiled = RE2JS.compile(RE2JS.translateRegExp(pattern));
-  return { test: (text) => compiled.test(text) };
+  // Ajv keeps compiled patterns by their text: with the same text, all would be the first one.
+  return { test: (text) => compiled.test(text), toString: () => pattern };
 }
 linearTime.code = "linearTime";

@@ -55,7 +55,9 @@ function portOf(server: Server): number {
 function serve(socket: Socket, handle: (request: Inbound) => Answer): void {
   let waiting: Buffer | undefined;
   let answering = false;
+  let later: NodeJS.Timeout | undefined;
 
+  socket.on("close", () => clearTimeout(later));
   socket.on("error", () => socket.destroy());
   socket.on("data", (chunk: Buffer) => {
     waiting = waiting === undefined ? chunk : Buffer.concat([waiting, chunk]);
@@ -90,12 +92,11 @@ function serve(socket: Socket, handle: (request: Inbound) => Answer): void {
           return;
         }
         answering = true;
-        const timer = setTimeout(() => {
+        later = setTimeout(() => {
           answering = false;
           socket.write(responseText(choice.status));
           next();
         }, choice.afterMs);
-        socket.once("close", () => clearTimeout(timer));
       }
     }
   }

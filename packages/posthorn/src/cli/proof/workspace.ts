@@ -22,8 +22,11 @@ export class Workspace {
 
   async close(): Promise<void> {
     for (const cleanUp of this.#cleanUps.reverse()) {
-      // One that fails must not keep the others from running.
-      await Promise.resolve(cleanUp()).catch(() => {});
+      try {
+        await cleanUp();
+      } catch {
+        // One that fails must not keep the others from running; the run has its own result.
+      }
     }
     rmSync(this.directory, { recursive: true, force: true });
   }

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { idFloor, isId, locatorOf, newAppId, newId, timeOf } from "./ids.ts";
+
+const KINDS = ["app", "ep", "evt", "dlv", "att", "rpl", "key", "inc", "req"] as const;
+
+describe("ids", () => {
+  test("a prefix and 30 characters without dots or look-alikes", () => {
+    for (const kind of KINDS) {
+      const id = newId(kind, 65_535);
+      assert.match(id, new RegExp(`^${kind}_[0-9a-hjkmnp-tv-z]{30}$`));
+      assert.ok(isId(kind, id));
+    }
+  });
+
+  test("nothing else has the form of an id", () => {
+    const id = newId("evt");
+    const others = [
+      "",
+      id.slice(0, -1),
+      `${id}0`,
+      id.toUpperCase(),
+      ` ${id}`,
+      `${id}\n`,
+      `${id.slice(0, -1)}u`,
+    ];
+    for (const other of [...others, newId("ep"), id.slice(4), null, undefined, 7, [id]]) {
+      assert.ok(!isId("evt", other), String(other));
+    }
+  });
+
+  test("carry the locator and the millisecond", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 65_535 }), (locator) => {
+        const before = Date.now();
+        const id = newId("dlv", locator);
+        assert.equal(locatorOf(id), locator);
+        assert.ok(timeOf(id) >= before && timeOf(id) <= Date.now());
+      }),
+    );
+  });
+
+  test("100,000 made in a row are all different", () => {
+    const ids = new Set<string>();
+    for (let i = 0; i < 100_000; i++) ids.add(newId("evt", 7));
+    assert.equal(ids.size, 100_000);
+  });
+
+  test("all 80 random bits are random: any character may stand at any of their places", () => {
+    const seen = Array.from({ length: 16 }, () => new Set<string>());
+    for (let i = 0; i < 2000; i++) {
+      const random = newId("evt").slice(-16);
+      for (const [place, characters] of seen.entries()) characters.add(random.charAt(place));
+    }
+    assert.deepEqual(
+      seen.map(({ size }) => size),
+      Array(16).fill(32),
+    );
+  });
+
+  test("apps spread over the locators", () => {
+    const locators = new Set(Array.from({ length: 500 }, () => locatorOf(newAppId())));
+    assert.ok(locators.size > 450, `${locators.size} of 500`);
+    assert.ok(Math.max(...locators) > 32_768 && Math.min(...locators) < 32_768);
+  });
+
+  test("sort by time, and never run backwards when the wall clock does", (context) => {
+    context.mock.timers.enable({ apis: ["Date"], now: Date.now() + 60_000 });
+    const first = newId("evt");
+    context.mock.timers.setTime(Date.now() - 50_000);
+    const second = newId("evt");
+    assert.equal(timeOf(second), timeOf(first));
+    context.mock.timers.setTime(Date.now() + 50_001);
+    const third = newId("evt");
+    assert.equal(timeOf(third), timeOf(first) + 1);
+    assert.ok(third > first && third > second);
+  });
+
+  test("the floor of a millisecond parts what is older from what is not", (context) => {
+    context.mock.timers.enable({ apis: ["Date"], now: Date.now() + 120_000 });
+    const now = Date.now();
+    const id = newId("evt", 65_535);
+    assert.ok(idFloor("evt", now - 1) < id);
+    assert.ok(idFloor("evt", now) <= id);
+    assert.ok(idFloor("evt", now + 0.9) <= id);
+    assert.ok(idFloor("evt", now + 1) > id);
+    assert.equal(idFloor("evt", -5), idFloor("evt", 0));
+    assert.ok(idFloor("evt", Date.parse("9999-12-31T23:59:59Z")) > id);
+  });
+
+  test("floors sort as their milliseconds do", () => {
+    const ms = fc.integer({ min: 0, max: 2 ** 48 - 1 });
+    fc.assert(
+      fc.property(ms, ms, (a, b) => {
+        const [one, other] = [idFloor("ep", a), idFloor("ep", b)];
+        assert.equal(one < other, a < b);
+        assert.equal(timeOf(`${one}${"0".repeat(20)}`), a);
+      }),
+    );
+  });
+});
