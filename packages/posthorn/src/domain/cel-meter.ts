@@ -6,8 +6,8 @@
 import type { RE2JS } from "re2js";
 import { type CelNode, type Comprehension, callOf, countNodes, operandsOf } from "./cel-ast.ts";
 import { PRICE, searchSteps, spend } from "./cel-budget.ts";
-import { testPattern } from "./cel-pattern.ts";
 import { concatenate, equal, isIn, isMap, join, mixedArithmetic, nameOf, sizeOf } from "./cel-values.ts";
+import { testPattern } from "./pattern.ts";
 
 export class FilterTypeError extends Error {}
 

@@ -2,7 +2,7 @@
 import type { RE2JS } from "re2js";
 import { PosthornError } from "../base/errors.ts";
 import { type CelCall, type CelNode, callOf, operandsOf } from "./cel-ast.ts";
-import { compilePattern } from "./cel-pattern.ts";
+import { compilePattern } from "./pattern.ts";
 
 /** A filter that cannot be used. `position` counts characters from its start. */
 export class FilterSyntaxError extends PosthornError {
@@ -88,7 +88,7 @@ function literalPattern(node: CelNode, call: CelCall, patterns: ReadonlyMap<CelN
     throw new FilterSyntaxError(`it calls matches() more than ${MATCHES_MAX} times`, nameStart(node, call));
   }
   const compiled = compilePattern(pattern.args);
-  if (compiled.kind === "refused") throw new FilterSyntaxError(compiled.why, pattern.start);
+  if (compiled.kind === "refused") throw new FilterSyntaxError(`matches(): ${compiled.why}`, pattern.start);
   return compiled.pattern;
 }
 

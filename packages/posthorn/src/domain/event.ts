@@ -1,7 +1,6 @@
 /** An event is a fact, published once to one app, immutable. */
 import { z } from "zod";
 import type { AppId, EventId } from "../base/ids.ts";
-import { uidSchema } from "./app.ts";
 import { LIMITS } from "./defaults.ts";
 
 export interface Event {
@@ -24,6 +23,13 @@ export interface Event {
   readonly fanOut: "done" | "pending";
 }
 
+/** A caller's own id of an event: a deduplication key only, so it may look like anything. */
+export const eventUidSchema = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^[\x21-\x7e]+$/, "must consist of visible ASCII characters");
+
 export const channelSchema = z
   .string()
   .min(1)
@@ -40,7 +46,7 @@ export const timestampSchema = z.iso
 export const eventEnvelopeSchema = z.strictObject({
   app: z.string().min(1).max(128),
   type: z.string().min(1).max(128),
-  uid: uidSchema.optional(),
+  uid: eventUidSchema.optional(),
   timestamp: timestampSchema.optional(),
   channels: channelsSchema.optional(),
   orderingKey: z.string().min(1).max(256).optional(),

@@ -6,6 +6,7 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
 import { RE2JS } from "re2js";
 import { messageOf, PosthornError } from "../base/errors.ts";
+import { compilePattern } from "./pattern.ts";
 
 export interface SchemaProblem {
   /** RFC 6901 pointer into `data`. */
@@ -106,8 +107,10 @@ function canonical(value: unknown): string {
 }
 
 function linearTime(pattern: string): { test(text: string): boolean; toString(): string } {
-  const compiled = RE2JS.compile(RE2JS.translateRegExp(pattern));
+  const compiled = compilePattern(RE2JS.translateRegExp(pattern));
+  if (compiled.kind === "refused")
+    throw new Error(`pattern ${JSON.stringify(pattern.slice(0, 200))}: ${compiled.why}`);
   // Ajv keeps compiled patterns by their text: with the same text, all would be the first one.
-  return { test: (text) => compiled.test(text), toString: () => pattern };
+  return { test: (text) => compiled.pattern.test(text), toString: () => pattern };
 }
 linearTime.code = "linearTime";

@@ -29,19 +29,19 @@ export function compilePattern(source: string): CompiledPattern {
     repeats.reduce((product, count) => product * Math.max(count, 1), 1),
   );
   if (source.length * unrolled > UNROLLED_CHARACTERS_MAX) {
-    return { kind: "refused", why: "the pattern of matches() repeats too much" };
+    return { kind: "refused", why: "the pattern repeats too much" };
   }
   let pattern: RE2JS;
   try {
     pattern = RE2JS.compile(source);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return { kind: "refused", why: `the pattern of matches() is not one of RE2 (${why})` };
+    return { kind: "refused", why: `the pattern is not one of RE2 (${why})` };
   }
   if (pattern.programSize() > PROGRAM_SIZE_MAX) {
     return {
       kind: "refused",
-      why: `the pattern of matches() has ${pattern.programSize()} instructions, more than ${PROGRAM_SIZE_MAX}`,
+      why: `the pattern has ${pattern.programSize()} instructions, more than ${PROGRAM_SIZE_MAX}`,
     };
   }
   boundMemory(pattern);
