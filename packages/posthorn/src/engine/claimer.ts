@@ -19,6 +19,8 @@ const LANES_AT_ONCE = 256;
 /** Deliveries claimed for a lane at once: enough for four rounds of its cap, so that a claim is not the bottleneck. */
 const ROUNDS = 4;
 const AT_ONCE_MIN = 16;
+/** Of all lanes together: about 5 ms of the writer, so that no publication waits longer for a claim. */
+const DELIVERIES_AT_ONCE = 512;
 
 export interface ClaimerNeeds {
   readonly store: Store;
@@ -155,9 +157,10 @@ export class Claimer {
     const { incarnation } = lanes;
     try {
       if (incarnation === null) return;
+      const each = Math.max(1, Math.floor(DELIVERIES_AT_ONCE / rooms.length));
       const results = await store.write.claim({
         incarnation,
-        lanes: rooms,
+        lanes: rooms.map((room) => ({ ...room, totalMax: Math.min(room.totalMax, each) })),
         bytesMax: Math.max(1, lanes.bytesRoom),
       });
       for (const lane of claimed.values()) lane.claiming = false;
