@@ -85,6 +85,12 @@ function throwInsteadOfExiting(made: Command): void {
   for (const child of made.commands) throwInsteadOfExiting(child);
 }
 
+// `posthorn events list | head -1` closes the pipe early, and that is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(EXIT_CODES.ok);
+  throw error;
+});
+
 try {
   await (await program(process.argv.slice(2))).parseAsync();
 } catch (error) {

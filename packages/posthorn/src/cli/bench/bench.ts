@@ -56,7 +56,7 @@ export async function runBench(
   const machine = describeMachine();
   const results: ScenarioResult[] = [];
   for (const scenario of scenarios) {
-    options.say(`${scenario.name}: ${scenario.description}`);
+    options.say(`Running ${scenario.name} ...`);
     const result = await runOne(scenario, options);
     results.push(result);
     onResult(result);

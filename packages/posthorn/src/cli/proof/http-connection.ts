@@ -62,7 +62,11 @@ export class HttpConnection {
     const headEnd = this.#waiting.indexOf("\r\n\r\n");
     if (headEnd < 0) return;
     const head = this.#waiting.slice(0, headEnd).toLowerCase();
-    const bodyBytes = Number(/\r\ncontent-length: *(\d+)/.exec(head)?.[1] ?? 0);
+    const bodyBytes = Number(/\r\ncontent-length: *(\d+)/.exec(head)?.[1]);
+    if (Number.isNaN(bodyBytes)) {
+      this.#socket?.destroy(new Error("The server's answer has no content-length."));
+      return;
+    }
     const body = this.#waiting.slice(headEnd + 4);
     if (body.length < bodyBytes && Buffer.byteLength(body) < bodyBytes) return;
     this.#waiting = "";
