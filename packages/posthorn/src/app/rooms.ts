@@ -63,19 +63,21 @@ export async function openRooms(config: EngineConfig, logger: Logger, version: s
       engineOptions(config),
     );
     await engine.start();
+    let closing: Promise<void> | undefined;
+    const close = async (): Promise<void> => {
+      try {
+        await engine.stop();
+        await transport.close();
+      } finally {
+        await store.close();
+      }
+    };
     return {
       engine,
       store,
       dataDir,
       version,
-      async close() {
-        try {
-          await engine.stop();
-        } finally {
-          await transport.close();
-          await store.close();
-        }
-      },
+      close: () => (closing ??= close()),
     };
   } catch (error) {
     await store.close();

@@ -89,11 +89,16 @@ export class Claimer {
   async runOnce(): Promise<{ more: boolean }> {
     const rooms: LaneRoom[] = [];
     const claimed = new Map<EndpointId, Lane>();
-    for (const lane of this.#hungry) this.#ask(lane, rooms, claimed);
-    this.#hungry.clear();
     let more = false;
-    if (this.#lookForDue || rooms.length === 0) more = await this.#askDue(rooms, claimed);
-    if (rooms.length > 0) await this.#claim(rooms, claimed);
+    try {
+      for (const lane of this.#hungry) this.#ask(lane, rooms, claimed);
+      this.#hungry.clear();
+      if (this.#lookForDue || rooms.length === 0) more = await this.#askDue(rooms, claimed);
+      if (rooms.length > 0) await this.#claim(rooms, claimed);
+    } finally {
+      // Whatever failed on the way, no lane may be taken for one that is being claimed for.
+      for (const lane of claimed.values()) lane.claiming = false;
+    }
     return { more };
   }
 
@@ -155,21 +160,17 @@ export class Claimer {
   async #claim(rooms: readonly LaneRoom[], claimed: ReadonlyMap<EndpointId, Lane>): Promise<void> {
     const { store, lanes, dispatcher } = this.#needs;
     const { incarnation } = lanes;
-    try {
-      if (incarnation === null) return;
-      const each = Math.max(1, Math.floor(DELIVERIES_AT_ONCE / rooms.length));
-      const results = await store.write.claim({
-        incarnation,
-        lanes: rooms.map((room) => ({ ...room, totalMax: Math.min(room.totalMax, each) })),
-        bytesMax: Math.max(1, lanes.bytesRoom),
-      });
-      for (const lane of claimed.values()) lane.claiming = false;
-      for (const result of results) {
-        const lane = claimed.get(result.endpointId);
-        if (lane !== undefined) dispatcher.take(lane, result);
-      }
-    } finally {
-      for (const lane of claimed.values()) lane.claiming = false;
+    if (incarnation === null) return;
+    const each = Math.max(1, Math.floor(DELIVERIES_AT_ONCE / rooms.length));
+    const results = await store.write.claim({
+      incarnation,
+      lanes: rooms.map((room) => ({ ...room, totalMax: Math.min(room.totalMax, each) })),
+      bytesMax: Math.max(1, lanes.bytesRoom),
+    });
+    for (const lane of claimed.values()) lane.claiming = false;
+    for (const result of results) {
+      const lane = claimed.get(result.endpointId);
+      if (lane !== undefined) dispatcher.take(lane, result);
     }
   }
 

@@ -19,6 +19,7 @@ import { createEvents } from "./events.ts";
 import { Feed } from "./feed.ts";
 import { FiguresCounter } from "./figures.ts";
 import { createKeys } from "./keys.ts";
+import type { Lane } from "./lane.ts";
 import { LanePolicy } from "./lane-policy.ts";
 import { LaneTable } from "./lane-table.ts";
 import { OperationalEvents } from "./operational-events.ts";
@@ -96,7 +97,9 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     settled: (attempted, result) => policy.settled(attempted, result),
     disable: (lane, reason) => policy.disable(lane, reason),
   };
-  let stopped = false;
+  let stopping: Promise<void> | undefined;
+  /** Whoever asks again waits for the same end. */
+  const stop = (): Promise<void> => (stopping ??= stopOnce());
 
   function incarnation(): IncarnationId {
     if (lanes.incarnation === null) throw new Error("the engine has not been started");
@@ -137,27 +140,40 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
   }
 
   async function removeEndpoint(endpoint: Endpoint): Promise<void> {
-    const lane = lanes.get(endpoint.id);
-    if (lane !== undefined) {
-      // Before the commit, so that from it on nothing is sent.
-      lane.closed = true;
-      dispatcher.laneChanged(lane);
-    }
-    await store.write.remove({ kind: "endpoint", id: endpoint.id });
+    await removing(
+      (lane) => lane.id === endpoint.id,
+      () => store.write.remove({ kind: "endpoint", id: endpoint.id }),
+    );
     apps.forget(endpoint.appId);
-    lanes.remove(endpoint.id);
-    duties.cancel.wake();
   }
 
   async function removeApp(app: { readonly id: AppId }): Promise<void> {
-    for (const lane of lanes.all()) {
-      if (lane.runtime.endpoint.appId !== app.id) continue;
-      lane.closed = true;
-      dispatcher.laneChanged(lane);
-    }
-    await store.write.remove({ kind: "app", id: app.id });
+    await removing(
+      (lane) => lane.runtime.endpoint.appId === app.id,
+      () => store.write.remove({ kind: "app", id: app.id }),
+    );
     apps.forget(app.id);
-    for (const lane of [...lanes.all()]) if (lane.runtime.endpoint.appId === app.id) lanes.remove(lane.id);
+  }
+
+  /** Lanes are closed before the commit, so that from it on nothing is sent; and open again if it fails. */
+  async function removing(concerns: (lane: Lane) => boolean, remove: () => Promise<unknown>): Promise<void> {
+    const concerned = (): Lane[] => [...lanes.all()].filter(concerns);
+    const close = (lane: Lane, closed: boolean): void => {
+      lane.closed = closed;
+      dispatcher.laneChanged(lane);
+    };
+    for (const lane of concerned()) close(lane, true);
+    try {
+      await remove();
+    } catch (error) {
+      for (const lane of concerned()) close(lane, false);
+      throw error;
+    }
+    // Those too that a publication opened meanwhile.
+    for (const lane of concerned()) {
+      close(lane, true);
+      lanes.remove(lane.id);
+    }
     duties.cancel.wake();
   }
 
@@ -181,9 +197,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     await store.write.save({ kind: "app", create: true, app });
   }
 
-  async function stop(): Promise<void> {
-    if (stopped) return;
-    stopped = true;
+  async function stopOnce(): Promise<void> {
     dispatcher.stopping = true;
     await publisher.idle();
     await Promise.all([claimer.stop(), dispatcher.stop()]);
@@ -206,7 +220,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     }
     if (settler.failing) problems.push("Outcomes cannot be written: no new attempt starts until they can.");
     if (lanes.incarnation === null) problems.push("The engine has not been started.");
-    if (stopped) problems.push("The server is stopping.");
+    if (stopping !== undefined) problems.push("The server is stopping.");
     problems.push(...duties.problems());
     return {
       ready: problems.length === 0,

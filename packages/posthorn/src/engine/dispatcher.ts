@@ -134,7 +134,8 @@ export class Dispatcher {
     lane.epoch = claimed.epoch;
     lane.backlog = claimed.more;
     for (const ready of claimed.deliveries) this.#needs.lanes.hold(ready.payload.length);
-    if (!this.#keeps(lane)) {
+    // Under an open breaker the one delivery of a claim is the probe, and must be sent.
+    if (this.stopping || !lane.runnable) {
       this.#release(lane, claimed.deliveries);
       return;
     }
@@ -151,12 +152,9 @@ export class Dispatcher {
 
   /** The lane changed: what may not be sent goes back, what may is looked at again. */
   laneChanged(lane: Lane): void {
-    if (this.#keeps(lane)) {
-      this.#rings.add(lane);
-      this.events.dueIn(0);
-    } else {
-      this.#release(lane, lane.drain());
-    }
+    if (this.#keeps(lane)) this.#rings.add(lane);
+    else this.#release(lane, lane.drain());
+    if (lane.runnable) this.events.dueIn(0);
     this.#pumpSoon();
   }
 
@@ -279,23 +277,32 @@ export class Dispatcher {
     const attempted: Attempted = { lane, ready, receipt, next, recovers, startedAtMs, url };
     this.#settle(attempted, breakerChange(lane, breakerChanged, options.breakerProbeEveryMs));
     const reason = disablesEndpoint(outcome);
-    if (reason !== null && lane.runnable) this.events.disable(lane, reason);
+    // An address that has been replaced since may not disable the endpoint that was just repaired.
+    if (reason !== null && lane.runnable && url === endpoint.url) this.events.disable(lane, reason);
     this.#afterwards(lane, breakerChanged);
   }
 
-  #settle(attempted: Attempted, breaker: BreakerChange | null): void {
+  #settle(attempted: Attempted, breaker: BreakerChange | null, isRepeat = false): void {
     const { lanes, settler, logger } = this.#needs;
     if (lanes.incarnation === null) return;
+    const deliveryId = attempted.ready.id;
     settler.settle(outcomeOf(attempted, lanes.incarnation, breaker)).then(
-      (result) => this.#settled(attempted, result),
-      (error: unknown) =>
-        logger.error({ deliveryId: attempted.ready.id, error: messageOf(error) }, "settle.lost"),
+      (result) => {
+        if (result.kind !== "failed") return this.#settled(attempted, result);
+        // This element alone cannot be written. Once more without the part that strangers make; else the next start finds it leased.
+        logger.error({ deliveryId, error: result.message, isRepeat }, "settle.refused");
+        const receipt = { ...attempted.receipt, responseBody: null };
+        if (!isRepeat) this.#settle({ ...attempted, receipt }, null, true);
+      },
+      (error: unknown) => logger.error({ deliveryId, error: messageOf(error) }, "settle.lost"),
     );
   }
 
   #settled(attempted: Attempted, result: SettleResult): void {
-    const { ready, next } = attempted;
+    const { lane, ready, next, recovers } = attempted;
     const { feed, figures } = this.#needs;
+    // The store has not booked the recovery: the next success must bring it.
+    if (recovers && result.kind !== "settled") lane.failing = true;
     // A delivery that ended otherwise meanwhile (by hand, with its event) was counted then.
     const ends = result.kind === "settled" || (result.kind === "fenced" && result.finished);
     if (ends && (next.kind === "delivered" || next.kind === "dead_lettered")) {
@@ -329,9 +336,10 @@ export class Dispatcher {
     lane.backlog = true;
     for (const ready of readies) {
       lanes.drop(ready.payload.length);
-      settler.settle(releaseOf(lane, ready, incarnation)).catch((error: unknown) => {
-        logger.error({ deliveryId: ready.id, error: messageOf(error) }, "release.lost");
-      });
+      settler.settle(releaseOf(lane, ready, incarnation)).then(
+        () => this.#pumpSoon(),
+        (error: unknown) => logger.error({ deliveryId: ready.id, error: messageOf(error) }, "release.lost"),
+      );
     }
   }
 }

@@ -412,3 +412,93 @@ test("an endpoint whose every attempt has failed for long enough is disabled, an
   assert.deepEqual([status, disableReason], ["disabled", "failing"]);
   await world.close();
 });
+
+test("a receiver that is back after its breaker opened gets everything: probes, then a ramp", async () => {
+  const world = await World.open({ breakerProbeEveryMs: 20 });
+  const app = await world.app();
+  const endpoint = await world.endpoint(app, { retrySchedule: [0.005, ...new Array(40).fill(0.02)] });
+  let back = false;
+  world.transport.answer = () => (back ? SUCCEEDED : rejected(500));
+  const opened = new Promise<void>((resolve) => {
+    world.engine.feed.subscribe(() => {
+      if (world.transport.shipments.length >= 10) resolve();
+    });
+  });
+  for (let n = 0; n < 20; n++) await world.publish(app, "t", n);
+  await opened;
+  while ((await world.engine.endpoints.get(app, endpoint.id)).breaker !== "open") await opened;
+  back = true;
+  let delivered = 0;
+  const all = Promise.withResolvers<void>();
+  world.engine.feed.subscribe((entry) => {
+    if (entry.kind === "attempt" && entry.next === "delivered" && ++delivered === 20) all.resolve();
+  });
+  await all.promise;
+  assert.equal((await world.engine.endpoints.get(app, endpoint.id)).breaker, "closed");
+  await world.close();
+});
+
+test("a 410 from an address that was replaced meanwhile does not disable the endpoint", async () => {
+  const world = await World.open();
+  const app = await world.app();
+  const endpoint = await world.endpoint(app, { url: "https://old.example/", retrySchedule: [0.01] });
+  const answer = Promise.withResolvers<typeof SUCCEEDED>();
+  world.transport.answer = ({ url }) => (url.includes("old") ? answer.promise : SUCCEEDED);
+  await world.publish(app, "t", 1);
+  await world.transport.shipped(1);
+  await world.engine.endpoints.update(app, endpoint.id, { url: "https://new.example/" });
+  const ended = world.ended();
+  answer.resolve(rejected(410));
+  await ended;
+  assert.equal((await world.engine.endpoints.get(app, endpoint.id)).status, "enabled");
+  assert.equal(world.transport.shipments.at(-1)?.url, "https://new.example/");
+  await world.close();
+});
+
+test("a lane goes on after a read or a removal that failed", async () => {
+  const world = await World.open();
+  const app = await world.app();
+  const endpoint = await world.endpoint(app, { inFlightMax: 1 });
+  const { dueLanes } = world.store.read;
+  let failures = 0;
+  world.store.read.dueLanes = async (query) => {
+    if (failures++ < 3) throw new Error("the disk is slow");
+    return dueLanes.call(world.store.read, query);
+  };
+  const { remove } = world.store.write;
+  world.store.write.remove = async () => {
+    throw new PosthornError("storage_full", "The disk is full.");
+  };
+  await assert.rejects(world.engine.endpoints.remove(app, endpoint.id), { code: "storage_full" });
+  world.store.write.remove = remove;
+  await world.engine.endpoints.act(app, endpoint.id, "pause");
+  for (let n = 0; n < 40; n++) await world.publish(app, "t", n);
+  await world.engine.endpoints.act(app, endpoint.id, "resume");
+  await world.transport.shipped(40);
+  await world.close();
+});
+
+test("a replay by state sends each event once, and not what it made itself", async () => {
+  const world = await World.open();
+  const app = await world.app();
+  const endpoint = await world.endpoint(app);
+  for (let n = 0; n < 5; n++) await world.publish(app, "t", n);
+  await world.transport.shipped(5);
+  const { data } = await world.engine.deliveries.list({ endpoint: endpoint.id });
+  const redelivered = world.ended(await world.engine.deliveries.redeliver(data[0]?.id ?? ""));
+  await redelivered;
+  const since = new Date(Date.now() - 60_000).toISOString();
+  const until = new Date(Date.now() + 3_600_000).toISOString();
+  const started = await world.engine.endpoints.replay(app, endpoint.id, {
+    since,
+    until,
+    states: ["delivered"],
+  });
+  if (started.kind !== "started") throw new Error("the replay did not start");
+  await world.transport.shipped(11);
+  let { replay } = started;
+  while (replay.state === "running") replay = await world.engine.replays.get(replay.id);
+  assert.equal(replay.created, 5);
+  assert.equal(world.transport.shipments.length, 11);
+  await world.close();
+});

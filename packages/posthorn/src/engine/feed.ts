@@ -44,6 +44,12 @@ export class Feed {
   }
 
   emit(entry: FeedEntry): void {
-    for (const listener of this.#listeners) listener(entry);
+    for (const listener of this.#listeners) {
+      try {
+        listener(entry);
+      } catch {
+        // A listener's fault is its own: it may not stop what is being settled, nor the other listeners.
+      }
+    }
   }
 }

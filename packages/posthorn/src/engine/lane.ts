@@ -27,7 +27,7 @@ export type MaySend =
 
 export class Lane {
   runtime: EndpointRuntime;
-  readonly breaker: Breaker;
+  breaker: Breaker;
   epoch: number;
   /** Places promised to publications on their way to the store. */
   reserved = 0;
@@ -73,10 +73,20 @@ export class Lane {
 
   /** Takes over a changed endpoint. A lane that may run again after a pause ramps up: never a herd. */
   change(runtime: EndpointRuntime): void {
+    const wasDisabled = this.runtime.endpoint.status === "disabled";
     const couldRun = this.runtime.endpoint.status === "enabled";
     this.runtime = runtime;
+    if (wasDisabled && runtime.endpoint.status === "enabled") this.#startAnew();
     if (!couldRun && runtime.endpoint.status === "enabled") this.ramp();
     this.#setPace();
+  }
+
+  /** Who enables a disabled endpoint says that it is well: the store forgets its failures, and so does the lane. */
+  #startAnew(): void {
+    this.breaker = new Breaker("closed");
+    this.failing = false;
+    this.warned = false;
+    this.#probeAtMs = Number.NEGATIVE_INFINITY;
   }
 
   ramp(): void {

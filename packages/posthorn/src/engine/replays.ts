@@ -1,6 +1,8 @@
 /** Replays: new deliveries of stored events for one endpoint, made step by step by a duty, each step with its cursor in one transaction. */
 import { notFound, PosthornError } from "../base/errors.ts";
-import { type AppId, isId, locatorOf, newId } from "../base/ids.ts";
+import { isId, locatorOf, newId } from "../base/ids.ts";
+import type { Delivery } from "../domain/delivery.ts";
+import type { Endpoint } from "../domain/endpoint.ts";
 import { parseInput } from "../domain/input.ts";
 import { type Replay, replayCreateSchema } from "../domain/replay.ts";
 import type { Vault } from "../security/vault.ts";
@@ -43,11 +45,11 @@ export class ReplayRunner {
       appId,
       endpointId,
       sinceMs: Date.parse(since),
-      untilMs: until === undefined ? await this.#afterNewest(appId) : Date.parse(until),
+      untilMs: await this.#end(row.endpoint, states, until),
       states,
       eventTypes,
     };
-    if (until !== undefined && selection.untilMs <= selection.sinceMs) {
+    if (until !== undefined && Date.parse(until) <= selection.sinceMs) {
       throw new PosthornError("invalid_field", `/until (${until}) must be later than /since (${since}).`, {
         pointer: "/until",
         value: until,
@@ -60,10 +62,17 @@ export class ReplayRunner {
     return { kind: "started" as const, replay: await this.get(id) };
   }
 
-  /** Just after the newest event of the app: the replay ends, though events keep coming. */
-  async #afterNewest(appId: AppId): Promise<number> {
-    const { data } = await this.#needs.store.read.list("event", { appId, limit: 1 });
-    return (data[0]?.acceptedAtMs ?? Date.now()) + 1;
+  /**
+   * Not later than just after the newest event, or with states the newest delivery: a replay ends, though events keep
+   * coming, and never finds the deliveries that it made itself.
+   */
+  async #end({ appId, id }: Endpoint, states: readonly string[], until: string | undefined): Promise<number> {
+    const { read } = this.#needs.store;
+    const newestMs =
+      states.length === 0
+        ? (await read.list("event", { appId, limit: 1 })).data[0]?.acceptedAtMs
+        : (await read.list("delivery", { endpointId: id, limit: 1 })).data[0]?.createdAtMs;
+    return Math.min((newestMs ?? 0) + 1, until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until));
   }
 
   async get(id: string): Promise<Replay> {
@@ -146,13 +155,30 @@ export class ReplayRunner {
       endpointId: selection.endpointId,
       states: selection.states,
     });
-    const ids = [...new Set(page.data.map((delivery) => delivery.eventId))];
-    const events = await Promise.all(ids.map((id) => store.read.find("event", { id })));
-    return {
-      events: events.filter((event) => event !== undefined && wanted(event)) as StoredEvent[],
-      examined: ids.length,
-      cursor: page.nextCursor,
-    };
+    const events: StoredEvent[] = [];
+    for (const delivery of page.data) {
+      if (!(await this.#isFirst(delivery, query, selection))) continue;
+      const event = await store.read.find("event", { id: delivery.eventId });
+      if (event !== undefined && wanted(event)) events.push(event);
+    }
+    return { events, examined: page.data.length, cursor: page.nextCursor };
+  }
+
+  /** An event with several deliveries in the selection goes out once: at the first of them. Most have but the one of their publication. */
+  async #isFirst(
+    delivery: Delivery,
+    { cursor: _cursor, ...query }: ListQuery,
+    selection: Selection,
+  ): Promise<boolean> {
+    if (delivery.trigger === "publish") return true;
+    const { data } = await this.#needs.store.read.list("delivery", {
+      ...query,
+      endpointId: selection.endpointId,
+      states: selection.states,
+      eventId: delivery.eventId,
+      limit: 1,
+    });
+    return data[0]?.id === delivery.id;
   }
 
   async #count(selection: Selection, row: EndpointRow): Promise<{ examined: number; matching: number }> {

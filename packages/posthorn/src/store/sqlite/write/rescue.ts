@@ -40,7 +40,9 @@ export class Rescue {
     this.#giveBack = statement(
       db,
       `UPDATE deliveries SET leased_by = NULL, class = max(class, 1), attempt_count = attempt_count + 1,
-        due_at_ms = ?2, failures = ?3, unknowns = ?4
+        due_at_ms = ?2, failures = ?3, unknowns = ?4,
+        -- A step of the schedule that is longer than the wait left may not expire before it is due.
+        expires_at_ms = max(expires_at_ms, ?2 + ?5)
       WHERE seq = ?1`,
     );
   }
@@ -76,7 +78,7 @@ export class Rescue {
   }
 
   #return(row: LeasedRow, dueAtMs: number, failures: number, unknowns: number): void {
-    this.#giveBack.run(row.seq, dueAtMs, failures, unknowns);
+    this.#giveBack.run(row.seq, dueAtMs, failures, unknowns, this.#writing.settings.waitMsMax);
     this.#writing.noteDue(row.endpointSeq, dueAtMs);
   }
 }
