@@ -1,5 +1,8 @@
 // The HTTP door by itself: keys, limits, the form of answers and errors. What the engine says is given.
+
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import type { ServedEngine } from "../src/api/rest/server.ts";
 import { PosthornError } from "../src/base/errors.ts";
@@ -367,6 +370,16 @@ describe("what is no request", () => {
         /^HTTP\/1\.1 408 [\s\S]*"code":"request_timeout"/,
       );
       assert.match(await raw(door.port, `${head}content-length: 100\r\n\r\n{`), /^HTTP\/1\.1 408 /);
+      // One that then never closes its own side does not keep its connection: the next byte meets a reset.
+      const stubborn = connect({ port: door.port, host: "127.0.0.1", allowHalfOpen: true });
+      stubborn.resume();
+      stubborn.write("POST /v1/events HTTP/1.1\r\nhost");
+      await once(stubborn, "end");
+      const gone = once(stubborn, "error");
+      const pushing = setInterval(() => stubborn.write("x"), 50);
+      const [reset] = await gone;
+      clearInterval(pushing);
+      assert.match(String(reset.code), /^(EPIPE|ECONNRESET)$/);
       assert.equal((await door.call("POST", "/v1/events", event)).status, 202);
     } finally {
       await door.close();

@@ -1,8 +1,9 @@
 /** The first admin key: from the configuration, else made at the first start and kept in a file for this machine's users of the CLI. */
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { Keys } from "../engine/engine.ts";
 import { generateApiKey } from "../security/api-keys.ts";
+import { makeSecretFile } from "../security/secret-file.ts";
 
 export interface AdminKey {
   /** `<data dir>/admin.key` when it is there. */
@@ -27,23 +28,17 @@ export async function ensureAdminKey(
   }
   const known = existsSync(file);
   if ((await keys.list({ limit: 1 })).data.length > 0) return { file: known ? file : null, made: null };
-  if (known) {
-    await keys.ensureAdmin(readFileSync(file, "utf8").trim());
-    return { file, made: null };
-  }
   const { key } = generateApiKey();
-  writeDurably(file, `${key}\n`);
-  await keys.ensureAdmin(key);
-  return { file, made: key };
+  // Before the key is valid: a crash in between leaves a file that the next start uses, never a key that nobody knows.
+  const made = makeSecretFile(file, `${key}\n`);
+  await keys.ensureAdmin(made ? key : readKey(file));
+  return { file, made: made ? key : null };
 }
 
-/** Before the key is valid: a crash in between leaves a file that the next start uses, never a key that nobody knows. */
-function writeDurably(file: string, content: string): void {
-  const descriptor = openSync(file, "wx", 0o600);
-  try {
-    writeSync(descriptor, content);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
+function readKey(file: string): string {
+  const key = readFileSync(file, "utf8").trim();
+  if (key.startsWith("phk_")) return key;
+  throw new Error(
+    `${file} holds no admin key (${key.length} characters). Remove it, and the next start makes a new one.`,
+  );
 }

@@ -67,9 +67,12 @@ export async function openRooms(config: EngineConfig, logger: Logger, version: s
     const close = async (): Promise<void> => {
       try {
         await engine.stop();
-        await transport.close();
       } finally {
-        await store.close();
+        try {
+          await transport.close();
+        } finally {
+          await store.close();
+        }
       }
     };
     return {

@@ -136,3 +136,14 @@ test("a value is shown as JSON, cut to 200 characters", () => {
   assert.equal(show("x".repeat(1000)).length, 203);
   assert.equal(show(Symbol("x")), "nothing");
 });
+
+test("what would be stored other than it was given is refused: half of a surrogate pair, a field __proto__", () => {
+  const schema = z.strictObject({
+    name: z.string().optional(),
+    metadata: z.record(z.string(), z.string()).optional(),
+  });
+  assert.throws(() => parseInput(schema, { name: "x\ud800y" }), { code: "invalid_field", pointer: "/name" });
+  const input = JSON.parse('{"metadata": {"__proto__": "z"}}');
+  assert.throws(() => parseInput(schema, input), { code: "unknown_field", pointer: "/metadata/__proto__" });
+  assert.deepEqual(parseInput(schema, { name: "\u{1f4ef}" }), { name: "\u{1f4ef}" });
+});

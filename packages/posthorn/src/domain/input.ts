@@ -8,9 +8,35 @@ import { maskSecrets, pointsAtSecret } from "../base/masking.ts";
  * @throws PosthornError `unknown_field`, `missing_field`, `invalid_field`, or the code that a schema put into `params.code`.
  */
 export function parseInput<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
+  refuseUnstorable(input, [], 0);
   const result = schema.safeParse(input);
   if (result.success) return result.data;
   throw inputError(result.error.issues[0], input);
+}
+
+const DEPTH_MAX = 100;
+
+/**
+ * What would be stored other than it was given, without a word: half of a surrogate pair becomes U+FFFD in UTF-8, and a
+ * field `__proto__` is dropped by zod's records.
+ */
+function refuseUnstorable(value: unknown, path: PropertyKey[], depth: number): void {
+  if (typeof value === "string" && !value.isWellFormed()) {
+    const pointer = pointerOf(path);
+    throw new PosthornError("invalid_field", `${pointer} holds half of a surrogate pair, which is no text.`, {
+      pointer,
+    });
+  }
+  if (typeof value !== "object" || value === null) return;
+  if (depth > DEPTH_MAX)
+    throw new PosthornError("too_deep", `${pointerOf(path.slice(0, 5))}... is nested too deeply.`, {
+      pointer: "",
+    });
+  for (const key of Object.keys(value)) {
+    const inner = [...path, key];
+    if (key === "__proto__") throw unknownField(path, key);
+    refuseUnstorable((value as Record<string, unknown>)[key], inner, depth + 1);
+  }
 }
 
 type Issue = z.core.$ZodIssue;

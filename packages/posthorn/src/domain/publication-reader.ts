@@ -147,6 +147,7 @@ function splitArray(bytes: Uint8Array): { readonly start: number; readonly end: 
       );
     } else if (byte === COMMA && depth === 1) {
       spans.push({ start, end: position });
+      refuseLargeBatch(spans.length);
       start = position + 1;
     }
   }

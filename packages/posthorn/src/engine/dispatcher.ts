@@ -139,7 +139,10 @@ export class Dispatcher {
       this.#release(lane, claimed.deliveries);
       return;
     }
-    for (const ready of claimed.deliveries) lane.push(ready);
+    // A claim asked for before the breaker opened brings more than a probe.
+    const kept = lane.breaker.state === "open" ? claimed.deliveries.slice(0, 1) : claimed.deliveries;
+    this.#release(lane, claimed.deliveries.slice(kept.length));
+    for (const ready of kept) lane.push(ready);
     this.#rings.add(lane);
     this.#pumpSoon();
   }
@@ -289,10 +292,12 @@ export class Dispatcher {
     settler.settle(outcomeOf(attempted, lanes.incarnation, breaker)).then(
       (result) => {
         if (result.kind !== "failed") return this.#settled(attempted, result);
-        // This element alone cannot be written. Once more without the part that strangers make; else the next start finds it leased.
+        // This element alone cannot be written. Once more without the part that strangers make; else
+        // its lease goes back, so that it is sent again rather than stands still.
         logger.error({ deliveryId, error: result.message, isRepeat }, "settle.refused");
         const receipt = { ...attempted.receipt, responseBody: null };
-        if (!isRepeat) this.#settle({ ...attempted, receipt }, null, true);
+        if (isRepeat) this.#giveBack(attempted.lane, attempted.ready, true);
+        else this.#settle({ ...attempted, receipt }, null, true);
       },
       (error: unknown) => logger.error({ deliveryId, error: messageOf(error) }, "settle.lost"),
     );
@@ -328,18 +333,30 @@ export class Dispatcher {
 
   // ---- handing back -----------------------------------------------------------------------------------------------
 
+  #giveBack(lane: Lane, ready: Ready, isRepeat: boolean): void {
+    const { lanes, settler, logger } = this.#needs;
+    if (lanes.incarnation === null) return;
+    const deliveryId = ready.id;
+    settler.settle(releaseOf(lane, ready, lanes.incarnation)).then(
+      (result) => {
+        if (result.kind === "failed") {
+          logger.error({ deliveryId, error: result.message, isRepeat }, "release.refused");
+          if (!isRepeat) this.#giveBack(lane, ready, true);
+        }
+        this.#pumpSoon();
+      },
+      (error: unknown) => logger.error({ deliveryId, error: messageOf(error) }, "release.lost"),
+    );
+  }
+
   /** Gives leases back unsent. */
   #release(lane: Lane, readies: readonly Ready[]): void {
-    const { lanes, settler, logger } = this.#needs;
-    const { incarnation } = lanes;
-    if (readies.length === 0 || incarnation === null) return;
+    const { lanes } = this.#needs;
+    if (readies.length === 0 || lanes.incarnation === null) return;
     lane.backlog = true;
     for (const ready of readies) {
       lanes.drop(ready.payload.length);
-      settler.settle(releaseOf(lane, ready, incarnation)).then(
-        () => this.#pumpSoon(),
-        (error: unknown) => logger.error({ deliveryId: ready.id, error: messageOf(error) }, "release.lost"),
-      );
+      this.#giveBack(lane, ready, false);
     }
   }
 }

@@ -1,7 +1,7 @@
 /** Where the vault's master key comes from: the environment, else a file that is made at the first start. */
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
-import path from "node:path";
+import { readFileSync } from "node:fs";
+import { makeSecretFile } from "./secret-file.ts";
 import { MASTER_KEY_BYTES } from "./vault.ts";
 
 export interface MasterKeySource {
@@ -31,39 +31,12 @@ function read(file: string): Uint8Array | undefined {
   }
 }
 
-/**
- * Written whole and synced under another name first, so that no crash leaves half of a key; then linked, which fails if
- * the name is taken, so that of two starts at once one makes the key and the other reads it.
- */
 function make(file: string): Uint8Array {
   const key = randomBytes(MASTER_KEY_BYTES);
-  const draft = `${file}.${randomBytes(6).toString("hex")}`;
-  const descriptor = openSync(draft, "wx", 0o600);
-  try {
-    writeSync(descriptor, `${key.toString("base64")}\n`);
-    fsyncSync(descriptor);
-    linkSync(draft, file);
-  } catch (error) {
-    const made = (error as NodeJS.ErrnoException).code === "EEXIST" ? read(file) : undefined;
-    if (made !== undefined) return made;
-    throw error;
-  } finally {
-    closeSync(descriptor);
-    unlinkSync(draft);
-  }
-  syncDirectory(path.dirname(file));
-  return key;
-}
-
-/** Makes the new name durable, too. Windows knows no such call. */
-function syncDirectory(directory: string): void {
-  if (process.platform === "win32") return;
-  const descriptor = openSync(directory, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
+  if (makeSecretFile(file, `${key.toString("base64")}\n`)) return key;
+  const made = read(file);
+  if (made === undefined) throw new Error(`${file} was there and is gone. Start again.`);
+  return made;
 }
 
 function decode(text: string, what: string): Uint8Array {

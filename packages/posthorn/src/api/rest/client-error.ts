@@ -17,7 +17,12 @@ export function answerClientError(error: ClientError, socket: Socket): void {
   socket.end(
     `HTTP/1.1 ${problem.status} ${REASONS[problem.status] ?? ""}\r\nconnection: close\r\ncontent-type: ${PROBLEM_CONTENT_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
+  // Node has dropped the connection from its time limits by now: a client that never closes its side would keep it for ever.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }
+
+/** For the answer to arrive. */
+const LINGER_MS = 1000;
 
 const REASONS: Readonly<Record<number, string>> = {
   400: "Bad Request",
