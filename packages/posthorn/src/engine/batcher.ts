@@ -26,7 +26,7 @@ export class Batcher<Item, Result> {
     this.#options = options;
   }
 
-  /** Items waiting or under way are not told apart: `waiting` counts those not yet given to the store. */
+  /** Items not yet given to `run`. */
   get waiting(): number {
     return this.#queue.length;
   }
