@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { idFloor, isId, locatorOf, newAppId, newId, timeOf } from "./ids.ts";
+import { isId, locatorOf, newAppId, newId, timeOf } from "./ids.ts";
 
 const KINDS = ["app", "ep", "evt", "dlv", "att", "rpl", "key", "inc", "req"] as const;
 
@@ -75,28 +75,5 @@ describe("ids", () => {
     const third = newId("evt");
     assert.equal(timeOf(third), timeOf(first) + 1);
     assert.ok(third > first && third > second);
-  });
-
-  test("the floor of a millisecond parts what is older from what is not", (context) => {
-    context.mock.timers.enable({ apis: ["Date"], now: Date.now() + 120_000 });
-    const now = Date.now();
-    const id = newId("evt", 65_535);
-    assert.ok(idFloor("evt", now - 1) < id);
-    assert.ok(idFloor("evt", now) <= id);
-    assert.ok(idFloor("evt", now + 0.9) <= id);
-    assert.ok(idFloor("evt", now + 1) > id);
-    assert.equal(idFloor("evt", -5), idFloor("evt", 0));
-    assert.ok(idFloor("evt", Date.parse("9999-12-31T23:59:59Z")) > id);
-  });
-
-  test("floors sort as their milliseconds do", () => {
-    const ms = fc.integer({ min: 0, max: 2 ** 48 - 1 });
-    fc.assert(
-      fc.property(ms, ms, (a, b) => {
-        const [one, other] = [idFloor("ep", a), idFloor("ep", b)];
-        assert.equal(one < other, a < b);
-        assert.equal(timeOf(`${one}${"0".repeat(20)}`), a);
-      }),
-    );
   });
 });

@@ -72,11 +72,6 @@ export function timeOf(id: string): number {
   return decode(id.slice(id.length - BODY_LENGTH, id.length - BODY_LENGTH + 10));
 }
 
-/** The smallest id text of a kind for a millisecond: a bound for "older than" and for time windows over ids. */
-export function idFloor(kind: IdKind, ms: number): string {
-  return `${kind}_${timePart(Math.max(0, Math.floor(ms)))}`;
-}
-
 let timePartMs = -1;
 let timePartText = "";
 function timePart(ms: number): string {
