@@ -37,7 +37,7 @@ describe("docs/http-api.md", () => {
   let server: TestServer;
   before(async () => {
     // Nothing is sent: the examples name an endpoint that is somebody's.
-    server = await startTestServer({ dispatch: false });
+    server = await startTestServer({ roles: ["api"] });
   });
   after(() => server.end());
 

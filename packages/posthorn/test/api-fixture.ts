@@ -52,8 +52,17 @@ export async function openDoor(
     events: nothing,
     deliveries: nothing,
     replays: nothing,
+    nodes: nothing,
+    publications: nothing,
     keys: { ...nothing, authenticate: async (secret: string) => (secret === KEY ? admin : undefined) },
-    health: async () => ({ ready: true, problems: [], store: null, inFlight: 0, waitingInMemory: 0 }),
+    health: async () => ({
+      ready: true,
+      problems: [],
+      warnings: [],
+      store: null,
+      inFlight: 0,
+      waitingInMemory: 0,
+    }),
     async publish(publications: readonly Publication[]) {
       published.push(...publications);
       return publications.map(() => ({

@@ -8,7 +8,8 @@ const SHORT = {
   seconds: 0.3,
   warmUpSeconds: 0.1,
   backlog: 2000,
-  stored: [100, 1000],
+  stored: { sqlite: [100, 1000], postgres: [100, 1000] },
+  store: null,
   pairs: 1,
   say: () => {},
 };

@@ -5,8 +5,9 @@ import { DEFAULTS } from "../src/domain/defaults.ts";
 import type { DeliveryClass } from "../src/domain/delivery.ts";
 import type { Endpoint } from "../src/domain/endpoint.ts";
 import { EndpointRuntime } from "../src/engine/endpoint-runtime.ts";
-import { Lane, type Ready } from "../src/engine/lane.ts";
+import { Lane, type LaneHost, type Ready } from "../src/engine/lane.ts";
 import { createVault } from "../src/security/vault.ts";
+import type { LaneRecord } from "../src/store/store.ts";
 
 const vault = createVault(Buffer.alloc(32, 1));
 const appId = newAppId();
@@ -39,13 +40,29 @@ export function runtimeOf(
     updatedAtMs: 0,
     ...changes,
   };
-  const lane = { endpointId: id, appId, epoch: 1, breaker, backlog: false, failingForMs: null };
+  const lane = {
+    endpointId: id,
+    appId,
+    epoch: 1,
+    owner: null,
+    exclusive: false,
+    breaker,
+    backlog: false,
+    failingForMs: null,
+  };
   return new EndpointRuntime({ endpoint, secrets: [], sealedHeaders: null, lane }, vault);
 }
 
-export function laneOf(changes: Partial<Endpoint> = {}, breaker: BreakerState = "closed"): Lane {
+export const HOST: LaneHost = { incarnation: newId("inc"), dispatchers: 1 };
+
+export function laneOf(
+  changes: Partial<Endpoint> = {},
+  breaker: BreakerState = "closed",
+  record: Partial<LaneRecord> = {},
+  host: LaneHost = HOST,
+): Lane {
   const runtime = runtimeOf(changes, breaker);
-  return new Lane(runtime, runtime.config.lane);
+  return new Lane(runtime, { ...runtime.config.lane, ...record }, host);
 }
 
 export function readyOf(lane: Lane, deliveryClass: DeliveryClass = 0): Ready {

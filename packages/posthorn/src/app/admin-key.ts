@@ -1,5 +1,5 @@
 /** The first admin key: from the configuration, else made at the first start and kept in a file for this machine's users of the CLI. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { Keys } from "../engine/engine.ts";
 import { generateApiKey } from "../security/api-keys.ts";
@@ -29,6 +29,8 @@ export async function ensureAdminKey(
   const known = existsSync(file);
   if ((await keys.list({ limit: 1 })).data.length > 0) return { file: known ? file : null, made: null };
   const { key } = generateApiKey();
+  // On PostgreSQL nothing else may have needed it.
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   // Before the key is valid: a crash in between leaves a file that the next start uses, never a key that nobody knows.
   const made = makeSecretFile(file, `${key}\n`);
   await keys.ensureAdmin(made ? key : readKey(file));

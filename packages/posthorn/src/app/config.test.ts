@@ -101,6 +101,24 @@ describe("configuration", () => {
     assert.equal(loadConfig({ environment: { POSTHORN_MASTER_KEY: "k" }, file }).masterKey, "k");
   });
 
+  test("the URL of a store may hold a password, and no error shows it", () => {
+    const store = "mysql://me:planted@db/x";
+    for (const sources of [{ flags: { store } }, { environment: { POSTHORN_STORE: store } }]) {
+      const { message, value } = refusal(() => loadConfig({ ...sources, file }));
+      assert.match(message, /(--store|POSTHORN_STORE): must be `sqlite:` or begin with `postgres:/);
+      assert.ok(!`${message} ${value}`.includes("planted"));
+    }
+    assert.equal(loadConfig({ flags: { store: "postgresql://db/x" }, file }).store, "postgresql://db/x");
+  });
+
+  test("roles are some of a few words", () => {
+    assert.deepEqual(loadConfig({ flags: { roles: "api, dispatch" }, file }).roles, ["api", "dispatch"]);
+    for (const roles of ["api,send", ","]) {
+      const { message } = refusal(() => loadConfig({ environment: { POSTHORN_ROLES: roles }, file }));
+      assert.match(message, /^POSTHORN_ROLES: .*list of `api`, `dispatch`, `sources`/);
+    }
+  });
+
   test("flags and variables are made of the names", () => {
     assert.equal(flagOf("breakerProbeEveryMs"), "--breaker-probe-every-ms");
     assert.equal(variableOf("breakerProbeEveryMs"), "POSTHORN_BREAKER_PROBE_EVERY_MS");

@@ -4,6 +4,7 @@ import path from "node:path";
 import { messageOf, PosthornError } from "../base/errors.ts";
 import { maskSecrets } from "../base/masking.ts";
 import { show } from "../domain/input.ts";
+import type { Option } from "./option-kinds.ts";
 import { CONFIG_OPTIONS, type Config, flagOf, OPTION_NAMES, type OptionName, variableOf } from "./options.ts";
 
 export interface ConfigSources {
@@ -78,16 +79,17 @@ function checked(name: OptionName, source: string, value: unknown): unknown {
 }
 
 function checkedValue(name: OptionName, source: string, value: unknown): unknown {
-  const { schema, form, secret } = CONFIG_OPTIONS[name];
+  const { schema, form, secret, confidential }: Option<unknown> = CONFIG_OPTIONS[name];
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const got = secret ? "" : ` (got ${maskSecrets(show(value))})`;
+  const hidden = secret || confidential === true;
+  const got = hidden ? "" : ` (got ${maskSecrets(show(value))})`;
   throw new PosthornError(
     "invalid_field",
     `${source}: ${result.error.issues[0]?.message ?? "cannot be used"}; give ${form}${got}`,
     {
       pointer: `/${name}`,
-      ...(secret ? {} : { value }),
+      ...(hidden ? {} : { value }),
     },
   );
 }

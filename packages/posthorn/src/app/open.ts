@@ -1,4 +1,5 @@
 /** Posthorn as a library: the whole engine in this process. */
+import type { PublicationId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { silentLogger } from "../base/logger.ts";
 import type { App, AppCreate, AppUpdate } from "../domain/app.ts";
@@ -16,13 +17,15 @@ import type {
   Events,
   EventTypes,
   Keys,
+  Publications,
   PublishOutcome,
   Replays,
 } from "../engine/engine.ts";
+import type { TransactionClient } from "../store/postgres/publish.ts";
 import { completeConfig } from "./config.ts";
 import { createLogger } from "./logger.ts";
 import { type Config, ENGINE_OPTIONS, type EngineConfig } from "./options.ts";
-import { type NewEvent, publishMany, publishOne } from "./publish.ts";
+import { type NewEvent, publishInside, publishMany, publishOne } from "./publish.ts";
 import { openRooms } from "./rooms.ts";
 import { readVersion } from "./version.ts";
 
@@ -41,6 +44,14 @@ export interface Posthorn {
   publish(event: NewEvent): Promise<Published>;
   /** Up to 1,000 events at once; outcomes in their order, one that is refused spoils no other. */
   publish(events: readonly NewEvent[]): Promise<PublishOutcome[]>;
+  /**
+   * Inside the transaction that the client (of `pg`) is in, on the database of the store: the event is there once that
+   * commits, and is delivered at most about 50 ms later. See docs/publish-in-a-transaction.md.
+   */
+  publish(
+    event: NewEvent,
+    inside: { readonly client: TransactionClient },
+  ): Promise<{ publicationId: PublicationId }>;
   readonly apps: LibraryApps;
   readonly endpoints: LibraryEndpoints;
   readonly eventTypes: LibraryEventTypes;
@@ -48,6 +59,8 @@ export interface Posthorn {
   readonly events: Events;
   readonly deliveries: Deliveries;
   readonly replays: Replays;
+  /** What was published inside transactions and refused afterwards. */
+  readonly publications: Publications;
   stats: Engine["stats"];
   health: Engine["health"];
   /** Attempts and final states as they happen. */
@@ -89,11 +102,16 @@ export async function openPosthorn(options: PosthornOptions = {}): Promise<Posth
   const { logger, logLevel, logFormat = "auto", ...rest } = options;
   const config = completeConfig(Object.keys(ENGINE_OPTIONS) as (keyof EngineConfig)[], rest);
   const log = logger ?? (logLevel === undefined ? silentLogger : createLogger({ logLevel, logFormat }));
-  const { engine, close } = await openRooms(config, log, readVersion());
-  const { apps, endpoints, eventTypes, keys, events, deliveries, replays, feed } = engine;
+  const { engine, store, close } = await openRooms(config, log, readVersion());
+  const { apps, endpoints, eventTypes, keys, events, deliveries, replays, publications, feed } = engine;
   return {
-    publish: ((event: NewEvent | readonly NewEvent[]) =>
-      isMany(event) ? publishMany(engine, event) : publishOne(engine, event)) as Posthorn["publish"],
+    publish: ((
+      event: NewEvent | readonly NewEvent[],
+      inside?: { readonly client: TransactionClient },
+    ): Promise<unknown> => {
+      if (inside !== undefined) return publishInside(store, event as NewEvent, inside.client);
+      return isMany(event) ? publishMany(engine, event) : publishOne(engine, event);
+    }) as Posthorn["publish"],
     apps,
     endpoints,
     eventTypes,
@@ -101,6 +119,7 @@ export async function openPosthorn(options: PosthornOptions = {}): Promise<Posth
     events,
     deliveries,
     replays,
+    publications,
     feed,
     stats: (app, query) => engine.stats(app, query),
     health: () => engine.health(),

@@ -11,6 +11,8 @@ export interface Option<Value> {
   readonly doc: string;
   /** Neither flag nor file: flags stand in the list of processes, files in repositories. */
   readonly secret: boolean;
+  /** Its value may hold a password: no error shows it. */
+  readonly confidential?: true;
 }
 
 export function text<Value extends string>(
@@ -19,6 +21,11 @@ export function text<Value extends string>(
   schema: z.ZodType<Value>,
 ): Option<Value> {
   return { schema, fallback, fromText: (value) => value, form: "text", doc, secret: false };
+}
+
+/** Text that may hold a password, such as the URL of a database. */
+export function confidentialText(fallback: string, doc: string, schema: z.ZodType<string>): Option<string> {
+  return { ...text(fallback, doc, schema), confidential: true };
 }
 
 export function choice<const Value extends string>(
@@ -91,6 +98,21 @@ export function list(doc: string): Option<readonly string[]> {
     fallback: [],
     fromText: (value) => parts(value),
     form: "list, in text with commas",
+    doc,
+    secret: false,
+  };
+}
+
+/** Some of a few words. */
+export function choices<const Value extends string>(
+  values: readonly Value[],
+  doc: string,
+): Option<readonly Value[]> {
+  return {
+    schema: z.array(z.enum(values)).min(1) as unknown as z.ZodType<readonly Value[]>,
+    fallback: values,
+    fromText: (value) => parts(value),
+    form: `list of ${values.map((value) => `\`${value}\``).join(", ")}`,
     doc,
     secret: false,
   };

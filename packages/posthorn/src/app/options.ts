@@ -2,10 +2,13 @@
 import { z } from "zod";
 import { HTTP_LIMITS } from "../api/rest/server.ts";
 import { DEFAULTS, LIMITS } from "../domain/defaults.ts";
+import { NODE_ROLES } from "../domain/node.ts";
 import { ENGINE_DEFAULTS } from "../engine/options.ts";
 import {
   bytes,
   choice,
+  choices,
+  confidentialText,
   durationMs,
   flag,
   list,
@@ -22,10 +25,38 @@ const MIB = 1024 * 1024;
 export const ENGINE_OPTIONS = {
   dataDir: text(
     "./posthorn-data",
-    "Where everything is kept. Made, for its owner alone, when it is not there.",
+    "Where everything is kept; on PostgreSQL only key files that the environment does not give. Made, for its owner alone, when it is not there.",
     z.string().min(1),
   ),
-  store: text("sqlite:", "The store. `sqlite:` keeps everything in the data directory.", z.string().min(1)),
+  store: confidentialText(
+    "sqlite:",
+    "The store. `sqlite:` keeps everything in the data directory. `postgres://user:password@host:5432/database` is shared by as many nodes as wanted; give one with a password by the variable.",
+    z
+      .string()
+      .regex(
+        /^(sqlite:$|postgres(ql)?:\/\/)/,
+        "must be `sqlite:` or begin with `postgres://` or `postgresql://`",
+      ),
+  ),
+  roles: choices(
+    NODE_ROLES,
+    "What this node does. Without `api` it answers only `/healthz`, `/readyz` and `/metrics`; without `dispatch` it sends nothing and leaves the background duties to others; `sources` does nothing yet.",
+  ),
+  nodeName: text(
+    "",
+    "What this node is called in `posthorn nodes`; the machine's name unless given.",
+    z.string().max(100),
+  ),
+  cluster: text(
+    "posthorn",
+    "PostgreSQL: the name of the cluster. A node that was given another one is refused.",
+    z.string().min(1).max(100),
+  ),
+  databaseConnectionsMax: wholeNumber(
+    12,
+    { min: 11, max: 1000 },
+    "PostgreSQL: how many connections this node may have.",
+  ),
   masterKey: secret(
     "Seals secrets at rest: 32 bytes in base64 or hex. Without it, one is generated and kept in `<data dir>/master.key`.",
   ),
@@ -44,10 +75,6 @@ export const ENGINE_OPTIONS = {
     256 * MIB,
     { min: 0, max: Number.MAX_SAFE_INTEGER },
     "With less free space than this, publishing answers 503: what is left is for settling deliveries.",
-  ),
-  dispatch: flag(
-    ENGINE_DEFAULTS.dispatch,
-    "Whether deliveries are sent at all. `false`: events are only taken in.",
   ),
   inFlightMax: wholeNumber(
     ENGINE_DEFAULTS.inFlightMax,
@@ -75,6 +102,10 @@ export const ENGINE_OPTIONS = {
   idempotencyMs: durationMs(DEFAULTS.idempotencyMs, "How long a uid or an Idempotency-Key is remembered."),
   pollMs: durationMs(ENGINE_DEFAULTS.pollMs, "How often due work is looked for when nothing announces it."),
   heartbeatMs: durationMs(ENGINE_DEFAULTS.heartbeatMs, "How often this node says that it lives."),
+  deadAfterMs: durationMs(
+    10_000,
+    "PostgreSQL: after how much silence the other nodes give one up and take over what it held.",
+  ),
   figuresEveryMs: durationMs(ENGINE_DEFAULTS.figuresEveryMs, "How often figures are written."),
   pruneEveryMs: durationMs(ENGINE_DEFAULTS.pruneEveryMs, "How often what is past its retention is deleted."),
   expireEveryMs: durationMs(
@@ -149,6 +180,7 @@ export function configurationTable(): string {
 }
 
 function shown(fallback: unknown): string {
-  if (fallback === undefined) return "";
-  return Array.isArray(fallback) ? "none" : `\`${String(fallback)}\``;
+  if (fallback === undefined || fallback === "") return "";
+  if (!Array.isArray(fallback)) return `\`${String(fallback)}\``;
+  return fallback.length === 0 ? "none" : `\`${fallback.join(",")}\``;
 }

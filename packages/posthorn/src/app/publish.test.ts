@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { PosthornError } from "../base/errors.ts";
 import type { Publication } from "../domain/publication.ts";
 import type { PublishOutcome } from "../engine/engine.ts";
-import { type NewEvent, publishMany, publishOne } from "./publish.ts";
+import { type NewEvent, publishInside, publishMany, publishOne } from "./publish.ts";
 
 const envelope = { app: "shop", type: "order.created" };
 
@@ -93,5 +93,39 @@ describe("publishing from the library", () => {
     await assert.rejects(publishOne(engine, { ...envelope, data: 1 }), error);
     assert.deepEqual(await publishMany(engine, [{ ...envelope, data: 1 }]), [{ kind: "refused", error }]);
     await assert.rejects(publishMany(engine, new Array(1001).fill({ ...envelope, data: 1 })));
+  });
+
+  test("inside a transaction: only on a store that is a database of theirs, and through a client", async () => {
+    const asked: unknown[][] = [];
+    const client = {
+      async query(...args: unknown[]) {
+        asked.push(args);
+        return { rows: [{ id: "pub_01h00000000000000000000000000a" }] };
+      },
+    };
+    const event = { ...envelope, dataJson: ' {"d":1.0} ', deliverAt: new Date(0), idempotencyKey: "k" };
+    const onFile = publishInside({ shared: false }, event, client);
+    await assert.rejects(onFile, {
+      code: "invalid_field",
+      pointer: "/client",
+      message: /needs a store on PostgreSQL/,
+    });
+    const noClient = publishInside({ shared: true }, event, undefined as never);
+    await assert.rejects(noClient, { code: "invalid_field", pointer: "/client" });
+    assert.deepEqual(asked, []);
+    await publishInside({ shared: true }, event, client);
+    const values = asked[0]?.[1];
+    const { app, type } = envelope;
+    assert.deepEqual(values, [
+      app,
+      type,
+      '{"d":1.0}',
+      null,
+      null,
+      null,
+      null,
+      "1970-01-01T00:00:00.000Z",
+      "k",
+    ]);
   });
 });

@@ -1,9 +1,13 @@
 /** From the library's form of an event to the engine's. */
 import { PosthornError } from "../base/errors.ts";
+import type { PublicationId } from "../base/ids.ts";
 import { LIMITS } from "../domain/defaults.ts";
 import { scanJson } from "../domain/json.ts";
 import type { Publication } from "../domain/publication.ts";
 import type { Engine, PublishOutcome } from "../engine/engine.ts";
+import { prepare } from "../engine/prepared.ts";
+import { publishThrough, type TransactionClient } from "../store/postgres/publish.ts";
+import type { Store } from "../store/store.ts";
 
 interface EventEnvelope {
   /** Id or uid. */
@@ -41,6 +45,39 @@ export async function publishOne(engine: Pick<Engine, "publish">, event: NewEven
   if (outcome.kind === "refused") throw outcome.error;
   const { kind: _, ...published } = outcome;
   return published;
+}
+
+/**
+ * Inside the transaction that the client is in: once that commits, a node makes the event.
+ * @throws PosthornError of the event; what is found before the database is asked leaves the transaction as it was
+ */
+export async function publishInside(
+  store: Pick<Store, "shared">,
+  event: NewEvent,
+  client: TransactionClient,
+): Promise<{ publicationId: PublicationId }> {
+  if (!store.shared) {
+    throw new PosthornError(
+      "invalid_field",
+      "publish(event, { client }) needs a store on PostgreSQL, and this one is a file of this machine. Leave /client out.",
+      { pointer: "/client" },
+    );
+  }
+  if (Array.isArray(event) || typeof client?.query !== "function") {
+    throw new PosthornError(
+      "invalid_field",
+      "publish(event, { client }) takes one event, and a client with a method query(text, values), such as one of `pg`.",
+      { pointer: "/client" },
+    );
+  }
+  const publication = publicationOf(event);
+  const { envelope, data } = prepare(publication, LIMITS.payloadBytesMax);
+  const publicationId = await publishThrough(client, {
+    envelope,
+    data: Buffer.from(data).toString("utf8"),
+    idempotencyKey: publication.idempotencyKey,
+  });
+  return { publicationId };
 }
 
 /** Outcomes in the order of the events; one that is refused spoils no other. */

@@ -39,6 +39,7 @@ export async function startServer(
       engine,
       logger,
       version,
+      api: config.roles.includes("api"),
       metricsOpen: config.metricsOpen,
       requestLog: config.requestLog,
       limits: { requestTimeoutMs: config.requestTimeoutMs },

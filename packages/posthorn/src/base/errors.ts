@@ -35,7 +35,12 @@ export const ERRORS = {
   internal: { status: 500, title: "Something went wrong on our side" },
   overloaded: { status: 503, title: "Too much is waiting; nothing was stored" },
   storage_full: { status: 503, title: "The disk is nearly full; nothing was stored" },
+  store_unavailable: {
+    status: 503,
+    title: "The store cannot be reached; what was asked may or may not have been done",
+  },
   stopping: { status: 503, title: "The server is stopping; nothing was stored" },
+  held: { status: 503, title: "The server is held; nothing was stored" },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -1,7 +1,8 @@
 /**
  * Ids: a prefix and 30 characters of base32 (Crockford's alphabet, lower case, no dots):
- * 10 for 48 bits of milliseconds, 4 for the 16-bit app locator, 16 for 80 random bits.
- * They sort by time, and say which day and which shard a row lives in without a look-up.
+ * 10 for 48 bits of milliseconds, 4 for the 16-bit app locator, 16 for 80 random bits, of which the first 20 count up
+ * within a millisecond. So the ids of an app sort in the order in which a process made them, and by time between
+ * processes; and they say which day and which shard a row lives in without a look-up.
  */
 import { randomFillSync } from "node:crypto";
 
@@ -13,6 +14,7 @@ export type AttemptId = `att_${string}`;
 export type ReplayId = `rpl_${string}`;
 export type KeyId = `key_${string}`;
 export type IncarnationId = `inc_${string}`;
+export type PublicationId = `pub_${string}`;
 export type RequestId = `req_${string}`;
 
 interface IdByKind {
@@ -24,6 +26,7 @@ interface IdByKind {
   rpl: ReplayId;
   key: KeyId;
   inc: IncarnationId;
+  pub: PublicationId;
   req: RequestId;
 }
 export type IdKind = keyof IdByKind;
@@ -38,11 +41,16 @@ for (const high of ALPHABET) for (const low of ALPHABET) PAIRS.push(high + low);
 const pool = new Uint8Array(10 * 400);
 let poolOffset = pool.length;
 let lastMs = 0;
+/** Begins anew at random in each millisecond, in the lower half, so that it never overflows. */
+let counter = 0;
 
 /** A new id. `locator` is 0-65535: that of the owning app, 0 for what belongs to no app. Never runs backwards in time. */
 export function newId<Kind extends IdKind>(kind: Kind, locator = 0): IdByKind[Kind] {
   const now = Date.now();
-  if (now > lastMs) lastMs = now;
+  if (now > lastMs) {
+    lastMs = now;
+    counter = -1;
+  }
   return `${kind}_${timePart(lastMs)}${locatorPart(locator)}${randomPart()}` as IdByKind[Kind];
 }
 
@@ -88,7 +96,7 @@ function timePart(ms: number): string {
 }
 
 function locatorPart(locator: number): string {
-  return (PAIRS[(locator >> 10) & 1023] ?? "") + (PAIRS[locator & 1023] ?? "");
+  return pair(locator >> 10) + pair(locator);
 }
 
 function randomPart(): string {
@@ -96,22 +104,20 @@ function randomPart(): string {
     randomFillSync(pool);
     poolOffset = 0;
   }
-  let text = "";
-  // Two groups of 40 bits, each eight characters.
-  for (let group = 0; group < 2; group++) {
-    const a = pool[poolOffset] ?? 0;
-    const b = pool[poolOffset + 1] ?? 0;
-    const c = pool[poolOffset + 2] ?? 0;
-    const d = pool[poolOffset + 3] ?? 0;
-    const e = pool[poolOffset + 4] ?? 0;
-    poolOffset += 5;
-    text +=
-      (PAIRS[(a << 2) | (b >> 6)] ?? "") +
-      (PAIRS[((b & 63) << 4) | (c >> 4)] ?? "") +
-      (PAIRS[((c & 15) << 6) | (d >> 2)] ?? "") +
-      (PAIRS[((d & 3) << 8) | e] ?? "");
-  }
+  const byte = (index: number): number => pool[poolOffset + index] ?? 0;
+  counter = counter < 0 ? ((byte(8) & 7) << 16) | (byte(9) << 8) | byte(0) : counter + 1;
+  let text = pair(counter >> 10) + pair(counter);
+  // 60 random bits: a group of 40, eight characters, and one of 20.
+  text += pair((byte(1) << 2) | (byte(2) >> 6)) + pair(((byte(2) & 63) << 4) | (byte(3) >> 4));
+  text += pair(((byte(3) & 15) << 6) | (byte(4) >> 2)) + pair(((byte(4) & 3) << 8) | byte(5));
+  text += pair((byte(6) << 2) | (byte(7) >> 6)) + pair(((byte(7) & 63) << 4) | (byte(8) >> 4));
+  poolOffset += 10;
   return text;
+}
+
+/** Ten bits as two characters. */
+function pair(bits: number): string {
+  return PAIRS[bits & 1023] ?? "";
 }
 
 function decode(text: string): number {

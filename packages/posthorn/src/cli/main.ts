@@ -13,10 +13,14 @@ import { endpointsCommand } from "./commands/endpoints.ts";
 import { eventTypesCommand } from "./commands/event-types.ts";
 import { eventsCommand } from "./commands/events.ts";
 import { keysCommand } from "./commands/keys.ts";
+import { migrateCommand } from "./commands/migrate.ts";
+import { nodesCommand } from "./commands/nodes.ts";
+import { publicationsCommand } from "./commands/publications.ts";
 import { publishCommand } from "./commands/publish.ts";
 import { redeliverCommand } from "./commands/redeliver.ts";
 import { replayCommand } from "./commands/replay.ts";
 import { restoreCommand } from "./commands/restore.ts";
+import { storeCommand } from "./commands/store.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { CliError, EXIT_CODES, EXIT_CODES_HELP, exitCodeOf } from "./exit-code.ts";
 import { colour, say } from "./output/output.ts";
@@ -66,10 +70,28 @@ function groups(): [group: string, commands: Command[]][] {
   return [
     [
       "Events:",
-      [publishCommand(), eventsCommand(), deliveriesCommand(), redeliverCommand(), replayCommand()],
+      [
+        publishCommand(),
+        eventsCommand(),
+        deliveriesCommand(),
+        redeliverCommand(),
+        replayCommand(),
+        publicationsCommand(),
+      ],
     ],
     ["Configuration:", [appsCommand(), endpointsCommand(), eventTypesCommand(), keysCommand()]],
-    ["Care:", [doctorCommand(), backupCommand(), restoreCommand(), verifyCommand()]],
+    [
+      "Care:",
+      [
+        doctorCommand(),
+        nodesCommand(),
+        migrateCommand(),
+        storeCommand(),
+        backupCommand(),
+        restoreCommand(),
+        verifyCommand(),
+      ],
+    ],
     ["Proof:", [demoCommand(), benchCommand()]],
   ];
 }

@@ -49,7 +49,13 @@ export const eventEnvelopeSchema = z.strictObject({
   uid: eventUidSchema.optional(),
   timestamp: timestampSchema.optional(),
   channels: channelsSchema.optional(),
-  orderingKey: z.string().min(1).max(256).optional(),
+  // No control characters: PostgreSQL keeps no NUL, and none of the others helps anybody.
+  orderingKey: z
+    .string()
+    .min(1)
+    .max(256)
+    .regex(/^[^\p{Cc}]*$/u, "must not contain control characters")
+    .optional(),
   deliverAt: timestampSchema.optional(),
 });
 export type EventEnvelope = z.output<typeof eventEnvelopeSchema>;

@@ -1,4 +1,5 @@
 /** A publication as a door hands it over: the envelope parsed, `data` as the bytes that came. */
+import type { AppId, PublicationId } from "../base/ids.ts";
 
 export interface Publication {
   /** Everything but `data`: app, type, uid?, timestamp?, channels?, orderingKey?, deliverAt?. Not validated yet. */
@@ -18,4 +19,26 @@ export interface Published {
   /** How many endpoints the event goes to. */
   readonly deliveries: number;
   readonly fanOut: "done" | "pending";
+}
+
+/** Why a publication of a user's own transaction could not become an event. */
+export interface PublicationProblem {
+  readonly code: string;
+  readonly message: string;
+  readonly pointer: string | null;
+}
+
+/** An event published inside a user's own transaction, as a node finds it once that has committed. */
+export interface StoredPublication {
+  readonly id: PublicationId;
+  readonly appId: AppId;
+  /** Everything but `data`; `app` is the app's id. Not validated yet. */
+  readonly envelope: unknown;
+  /** The bytes of the JSON value. */
+  readonly data: Uint8Array;
+  readonly idempotencyKey: string | null;
+  readonly createdAtMs: number;
+  /** null: it waits for a node. Else it was refused, and stays until someone deletes it. */
+  readonly problem: PublicationProblem | null;
+  readonly refusedAtMs: number | null;
 }

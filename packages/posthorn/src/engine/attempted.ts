@@ -24,9 +24,9 @@ export function outcomeOf(
   incarnation: IncarnationId,
   breaker: BreakerChange | null,
 ): Outcome {
-  const { lane, ready, receipt, next, recovers, startedAtMs, url } = attempted;
+  const { ready, receipt, next, recovers, startedAtMs, url } = attempted;
   return {
-    settlement: settlementOf(lane, ready, incarnation, next, recovers),
+    settlement: settlementOf(ready, incarnation, next, recovers),
     attempt: {
       id: newId("att", locatorOf(ready.appId)),
       number: ready.attempts + 1,
@@ -41,23 +41,24 @@ export function outcomeOf(
 }
 
 /** A lease given back unsent. */
-export function releaseOf(lane: Lane, ready: Ready, incarnation: IncarnationId): Outcome {
+export function releaseOf(leased: Leased, incarnation: IncarnationId): Outcome {
   return {
-    settlement: settlementOf(lane, ready, incarnation, { kind: "release" }, false),
+    settlement: settlementOf(leased, incarnation, { kind: "release" }, false),
     attempt: null,
     breaker: null,
   };
 }
 
+/** A delivery as a settlement names it. */
+export type Leased = Pick<Ready, "id" | "appId" | "endpointId" | "eventId">;
+
 function settlementOf(
-  lane: Lane,
-  ready: Ready,
+  { id: deliveryId, appId, endpointId, eventId }: Leased,
   incarnation: IncarnationId,
   next: NextStep,
   recovers: boolean,
 ): Outcome["settlement"] {
-  const { id: deliveryId, appId, endpointId, eventId } = ready;
-  return { incarnation, epoch: lane.epoch, deliveryId, appId, endpointId, eventId, next, recovers };
+  return { incarnation, deliveryId, appId, endpointId, eventId, next, recovers };
 }
 
 export function feedEntryOf({ ready, receipt, next }: Attempted): FeedEntry {

@@ -21,6 +21,7 @@ export class Batcher<Item, Result> {
   #queue: Waiting<Item, Result>[] = [];
   #weight = 0;
   #running: Promise<void> | null = null;
+  #batch: readonly Waiting<Item, Result>[] = [];
 
   constructor(options: BatcherOptions<Item, Result>) {
     this.#options = options;
@@ -33,6 +34,12 @@ export class Batcher<Item, Result> {
 
   get waitingWeight(): number {
     return this.#weight;
+  }
+
+  /** Items not yet answered. */
+  *unanswered(): Iterable<Item> {
+    for (const { item } of this.#batch) yield item;
+    for (const { item } of this.#queue) yield item;
   }
 
   /** Rejects with what `run` threw for its whole batch. */
@@ -54,12 +61,14 @@ export class Batcher<Item, Result> {
     await Promise.resolve();
     while (this.#queue.length > 0) {
       const batch = this.#take();
+      this.#batch = batch;
       try {
         const results = await this.#options.run(batch.map((waiting) => waiting.item));
         for (const [index, waiting] of batch.entries()) waiting.resolve(results[index] as Result);
       } catch (error) {
         for (const waiting of batch) waiting.reject(error);
       }
+      this.#batch = [];
     }
     this.#running = null;
   }

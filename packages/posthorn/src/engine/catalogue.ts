@@ -1,9 +1,11 @@
 /** The event types as publishing needs them: is this one known, and does its data match? */
 import { PosthornError } from "../base/errors.ts";
 import { compileSchema, type SchemaCheck } from "../domain/schema.ts";
-import type { StoreReader } from "../store/store.ts";
+import type { Store, StoreReader } from "../store/store.ts";
 
 const TYPES_MAX = 5000;
+/** Posthorn's own news need no registering. */
+const OPERATIONAL = "posthorn.";
 
 interface Entry {
   readonly known: boolean;
@@ -13,11 +15,14 @@ interface Entry {
 export class Catalogue {
   #read: StoreReader;
   #strict: boolean;
+  #shared: boolean;
   #entries = new Map<string, Entry>();
 
-  constructor(read: StoreReader, strict: boolean) {
-    this.#read = read;
+  /** @param store `shared`: what is remembered of a type may have been changed by another node */
+  constructor(store: Pick<Store, "read" | "shared">, strict: boolean) {
+    this.#read = store.read;
     this.#strict = strict;
+    this.#shared = store.shared;
   }
 
   /**
@@ -26,10 +31,15 @@ export class Catalogue {
    */
   check(eventType: string, data: Uint8Array): Promise<void> | undefined {
     const entry = this.#entries.get(eventType);
-    if (entry === undefined)
-      return this.#load(eventType).then((loaded) => this.#judge(eventType, loaded, data));
-    this.#judge(eventType, entry, data);
-    return undefined;
+    const refusal = entry === undefined ? undefined : this.#refusal(eventType, entry, data);
+    if (refusal === null) return undefined;
+    if (refusal !== undefined && !this.#shared) throw refusal;
+    return this.#checkAnew(eventType, data);
+  }
+
+  async #checkAnew(eventType: string, data: Uint8Array): Promise<void> {
+    const refusal = this.#refusal(eventType, await this.#load(eventType), data);
+    if (refusal !== null) throw refusal;
   }
 
   /** A type changed here, or an app's configVersion says that one may have changed elsewhere. */
@@ -37,9 +47,9 @@ export class Catalogue {
     this.#entries = new Map();
   }
 
-  #judge(eventType: string, entry: Entry, data: Uint8Array): void {
-    if (!entry.known && this.#strict) {
-      throw new PosthornError(
+  #refusal(eventType: string, entry: Entry, data: Uint8Array): PosthornError | null {
+    if (!entry.known && this.#strict && !eventType.startsWith(OPERATIONAL)) {
+      return new PosthornError(
         "unknown_event_type",
         `/type "${eventType}" is not registered. Register it, or check its spelling.`,
         {
@@ -48,13 +58,13 @@ export class Catalogue {
         },
       );
     }
-    if (entry.schema === null) return;
+    if (entry.schema === null) return null;
     const problem = entry.schema(
       JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("utf8")),
     );
-    if (problem === null) return;
+    if (problem === null) return null;
     const pointer = `/data${problem.pointer}`;
-    throw new PosthornError(
+    return new PosthornError(
       "schema_mismatch",
       `${pointer} ${problem.message}: the schema of "${eventType}" does not allow it.`,
       { pointer },

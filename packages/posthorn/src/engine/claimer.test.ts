@@ -11,7 +11,7 @@ import { LaneTable } from "./lane-table.ts";
 import { ENGINE_DEFAULTS } from "./options.ts";
 
 test("a read that fails while a lane is hungry leaves the lane free to be claimed for", async () => {
-  const lanes = new LaneTable(ENGINE_DEFAULTS);
+  const lanes = new LaneTable({ ...ENGINE_DEFAULTS, dispatch: true });
   lanes.incarnation = newId("inc");
   const runtime = runtimeOf();
   const lane = lanes.ensure(runtime, runtime.config.lane);
@@ -51,4 +51,38 @@ test("a read that fails while a lane is hungry leaves the lane free to be claime
     [lane.id],
   );
   assert.equal(lane.claiming, false);
+});
+
+test("on a store that was away a claim is tried again soon, not with the next poll", {
+  timeout: 10_000,
+}, async () => {
+  const lanes = new LaneTable({ ...ENGINE_DEFAULTS, dispatch: true });
+  lanes.incarnation = newId("inc");
+  const back = Promise.withResolvers<void>();
+  let reads = 0;
+  const store = {
+    shared: true,
+    read: {
+      dueLanes: async () => {
+        reads += 1;
+        if (reads <= 3) throw new Error("the database is away");
+        back.resolve();
+        return { lanes: [], nextInMs: null, cursor: null };
+      },
+    },
+  } as unknown as Store;
+  const claimer = new Claimer({
+    store,
+    vault: createVault(Buffer.alloc(32)),
+    lanes,
+    dispatcher: {} as unknown as Dispatcher,
+    logger: silentLogger,
+    pollMs: 60_000,
+  });
+  claimer.start();
+  const waiting = setInterval(() => {}, 1000);
+  await back.promise;
+  clearInterval(waiting);
+  await claimer.stop();
+  assert.equal(reads, 4);
 });

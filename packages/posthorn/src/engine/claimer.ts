@@ -19,6 +19,8 @@ const LANES_AT_ONCE = 256;
 /** Deliveries claimed for a lane at once: enough for four rounds of its cap, so that a claim is not the bottleneck. */
 const ROUNDS = 4;
 const AT_ONCE_MIN = 16;
+/** After a failed claim on a store that may be away: soon, then ever later, until the usual poll. */
+const RETRY_MS = 100;
 /** Of all lanes together: about 5 ms of the writer, so that no publication waits longer for a claim. */
 const DELIVERIES_AT_ONCE = 512;
 
@@ -40,6 +42,7 @@ export class Claimer {
   #timerAtMs = Number.POSITIVE_INFINITY;
   #running: Promise<void> | null = null;
   #stopped = true;
+  #retryMs = RETRY_MS;
 
   constructor(needs: ClaimerNeeds) {
     this.#needs = needs;
@@ -85,13 +88,19 @@ export class Claimer {
     this.#timer.unref();
   }
 
+  /** Forgets who is hungry: the lanes are not this node's any more. */
+  forget(): void {
+    this.#hungry.clear();
+    this.#cursor = undefined;
+  }
+
   /** One look: claims what is due and has room. Tests call it after moving the store's clock. */
   async runOnce(): Promise<{ more: boolean }> {
     const rooms: LaneRoom[] = [];
     const claimed = new Map<EndpointId, Lane>();
     let more = false;
     try {
-      for (const lane of this.#hungry) this.#ask(lane, rooms, claimed);
+      for (const lane of this.#hungry) if (lane.ownership !== "elsewhere") this.#ask(lane, rooms, claimed);
       this.#hungry.clear();
       if (this.#lookForDue || rooms.length === 0) more = await this.#askDue(rooms, claimed);
       if (rooms.length > 0) await this.#claim(rooms, claimed);
@@ -114,15 +123,25 @@ export class Claimer {
     while (!this.#stopped && (this.#lookForDue || this.#hungry.size > 0)) {
       try {
         const { more } = await this.runOnce();
+        this.#retryMs = RETRY_MS;
         if (more) this.#lookForDue = true;
       } catch (error) {
         this.#needs.logger.error({ error: messageOf(error) }, "claim.failed");
         this.#lookForDue = false;
         this.#hungry.clear();
-        this.dueIn(this.#needs.pollMs);
+        this.dueIn(this.#afterFailureMs());
         return;
       }
     }
+  }
+
+  /** On a store of its own a failure is the disk's, which a poll is soon enough for. */
+  #afterFailureMs(): number {
+    const { store, pollMs } = this.#needs;
+    if (!store.shared) return pollMs;
+    const inMs = Math.min(this.#retryMs, pollMs);
+    this.#retryMs = inMs * 2;
+    return inMs;
   }
 
   async #askDue(rooms: LaneRoom[], claimed: Map<EndpointId, Lane>): Promise<boolean> {
@@ -131,6 +150,7 @@ export class Claimer {
     if (lanes.incarnation === null) return false;
     const due = await store.read.dueLanes({
       lanesMax: LANES_AT_ONCE,
+      for: lanes.incarnation,
       ...(this.#cursor === undefined ? {} : { after: this.#cursor }),
     });
     this.#cursor = due.cursor ?? undefined;
@@ -157,10 +177,12 @@ export class Claimer {
     lane.claiming = true;
   }
 
-  async #claim(rooms: readonly LaneRoom[], claimed: ReadonlyMap<EndpointId, Lane>): Promise<void> {
+  async #claim(asked: readonly LaneRoom[], claimed: ReadonlyMap<EndpointId, Lane>): Promise<void> {
     const { store, lanes, dispatcher } = this.#needs;
     const { incarnation } = lanes;
-    if (incarnation === null) return;
+    // What was asked for before this node joined again has no place any more.
+    const rooms = asked.filter(({ endpointId }) => claimed.get(endpointId)?.incarnation === incarnation);
+    if (incarnation === null || rooms.length === 0) return;
     const each = Math.max(1, Math.floor(DELIVERIES_AT_ONCE / rooms.length));
     const results = await store.write.claim({
       incarnation,
@@ -174,9 +196,12 @@ export class Claimer {
     }
   }
 
-  /** The lanes of these records; endpoints not known yet are read, all in one go. */
+  /**
+   * The lanes of these records; endpoints not known yet are read, all in one go. One that another node owns is among them
+   * only if that node does not live: the claim takes it over.
+   */
   async #lanesOf(records: readonly LaneRecord[]): Promise<Lane[]> {
-    const { store, vault, lanes } = this.#needs;
+    const { store, vault, lanes, dispatcher } = this.#needs;
     const unknown = records.filter((record) => lanes.get(record.endpointId) === undefined);
     if (unknown.length > 0) {
       const { changed } = await store.read.refresh(
@@ -184,7 +209,11 @@ export class Claimer {
       );
       for (const config of changed) lanes.ensure(new EndpointRuntime(config, vault), config.lane);
     }
-    return records.map((record) => lanes.get(record.endpointId)).filter((lane) => lane !== undefined);
+    return records.flatMap((record) => {
+      const lane = lanes.get(record.endpointId);
+      if (lane?.follow(record)) dispatcher.laneChanged(lane);
+      return lane ?? [];
+    });
   }
 }
 

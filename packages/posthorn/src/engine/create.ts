@@ -1,9 +1,9 @@
 /** Builds the engine from its parts and connects them. */
-import { messageOf, notFound } from "../base/errors.ts";
-import { type AppId, type DeliveryId, type EndpointId, type IncarnationId, newAppId } from "../base/ids.ts";
+import { notFound } from "../base/errors.ts";
+import { type AppId, type DeliveryId, type EndpointId, newAppId } from "../base/ids.ts";
 import { DEFAULTS, OPERATOR_UID } from "../domain/defaults.ts";
 import type { Endpoint } from "../domain/endpoint.ts";
-import type { EndedDelivery } from "../store/store.ts";
+import type { EndedDelivery, Wake } from "../store/store.ts";
 import { AppRuntimes } from "./app-runtime.ts";
 import { createApps } from "./apps.ts";
 import { Catalogue } from "./catalogue.ts";
@@ -13,34 +13,47 @@ import { Dispatcher } from "./dispatcher.ts";
 import { createDuties } from "./duties.ts";
 import { EndpointRuntime } from "./endpoint-runtime.ts";
 import { EndpointResources } from "./endpoints.ts";
-import type { Engine, EngineCounters, EngineHealth } from "./engine.ts";
+import type { Engine, EngineCounters } from "./engine.ts";
 import { createEventTypes } from "./event-types.ts";
 import { createEvents } from "./events.ts";
 import { Feed } from "./feed.ts";
 import { FiguresCounter } from "./figures.ts";
+import { readHealth } from "./health.ts";
+import { Hold } from "./hold.ts";
 import { createKeys } from "./keys.ts";
 import type { Lane } from "./lane.ts";
 import { LanePolicy } from "./lane-policy.ts";
 import { LaneTable } from "./lane-table.ts";
+import { Membership } from "./membership.ts";
+import { createNodes } from "./nodes.ts";
 import { OperationalEvents } from "./operational-events.ts";
 import { ENGINE_DEFAULTS, type EngineOptions, type EngineParts } from "./options.ts";
+import { PublicationPicker } from "./publications.ts";
+import { publishInOrder } from "./publish-in-order.ts";
 import { Publisher } from "./publisher.ts";
+import { createPublications } from "./refused-publications.ts";
 import { ReplayRunner } from "./replays.ts";
 import { Settler } from "./settler.ts";
 import { readStats } from "./stats.ts";
 import { testEndpoint } from "./test-event.ts";
+import { UnheldLeases } from "./unheld.ts";
 
 export function createEngine(parts: EngineParts, overrides: Partial<EngineOptions> = {}): Engine {
   const options: EngineOptions = { ...ENGINE_DEFAULTS, ...overrides };
-  const { store, vault, logger, transports } = parts;
+  const { vault, logger, transports } = parts;
+  const hold = new Hold();
+  const store = hold.guard(parts.store);
   const transport = transports.webhook;
   const figures = new FiguresCounter();
   const feed = new Feed();
   const apps = new AppRuntimes(store.read, vault);
-  const catalogue = new Catalogue(store.read, options.strictTypes);
-  const lanes = new LaneTable(options);
+  const catalogue = new Catalogue(store, options.strictTypes);
+  const keys = createKeys(store);
+  const dispatches = options.roles.includes("dispatch");
+  const lanes = new LaneTable({ ...options, dispatch: dispatches });
   const settler = new Settler(store.write, logger, options.settleQueueMax);
-  const dispatcher = new Dispatcher({ transport, settler, lanes, figures, feed, logger, options });
+  const { shared } = store;
+  const dispatcher = new Dispatcher({ transport, shared, settler, lanes, figures, feed, logger, options });
   const claimer = new Claimer({ store, vault, lanes, dispatcher, logger, pollMs: options.pollMs });
   const replays = new ReplayRunner({
     store,
@@ -51,6 +64,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
   });
   const publisher = new Publisher({
     write: store.write,
+    hold,
     apps,
     catalogue,
     dispatcher,
@@ -78,6 +92,14 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     logger,
     setStatus: (endpoint, status, reason) => endpoints.setStatus(endpoint, status, reason),
   });
+  const membership = new Membership({
+    store,
+    node: { name: parts.nodeName, version: parts.version, roles: options.roles },
+    lanes,
+    dispatcher,
+    claimer,
+    logger,
+  });
   const duties = createDuties({
     store,
     vault,
@@ -88,8 +110,18 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     claimer,
     figures,
     replays,
+    membership,
+    unheld: new UnheldLeases({ read: store.read, lanes, settler, logger }),
     ended,
-    incarnation,
+  });
+  const picker = new PublicationPicker({
+    store,
+    figures,
+    news,
+    logger,
+    incarnation: () => lanes.incarnation,
+    publish: (found) =>
+      publishInOrder({ write: store.write, catalogue, dispatcher, publisher, options }, found),
   });
   dispatcher.events = {
     hungry: (lane) => claimer.hungry(lane),
@@ -97,14 +129,12 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     settled: (attempted, result) => policy.settled(attempted, result),
     disable: (lane, reason) => policy.disable(lane, reason),
   };
+  hold.needs = { logger, shared, stopDuties: () => duties.stop(), drain, resume };
   let stopping: Promise<void> | undefined;
   /** Whoever asks again waits for the same end. */
   const stop = (): Promise<void> => (stopping ??= stopOnce());
 
-  function incarnation(): IncarnationId {
-    if (lanes.incarnation === null) throw new Error("the engine has not been started");
-    return lanes.incarnation;
-  }
+  let unwatch = (): void => {};
 
   async function appId(reference: string): Promise<AppId> {
     const app = await store.read.find("app", { id: reference });
@@ -135,7 +165,10 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
       return;
     }
     const { changed } = await store.read.refresh([{ endpointId: endpoint.id, version: 0 }]);
-    for (const config of changed) lane.change(new EndpointRuntime(config, vault));
+    for (const config of changed) {
+      lane.change(new EndpointRuntime(config, vault));
+      lane.follow(config.lane);
+    }
     dispatcher.laneChanged(lane);
   }
 
@@ -179,10 +212,52 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
 
   async function start(): Promise<void> {
     await ensureOperator();
-    const incarnationId = await store.write.enlist({ name: parts.nodeName, version: parts.version });
-    lanes.incarnation = incarnationId;
-    if (options.dispatch) claimer.start();
+    await membership.join();
+    unwatch = store.watch(heard);
+    if (dispatches) claimer.start();
     duties.start();
+    if (shared && dispatches) picker.duty.start();
+  }
+
+  /** For a hold: as at a stop, but that the node stays. */
+  async function drain(): Promise<void> {
+    await publisher.idle();
+    await Promise.all([claimer.stop(), dispatcher.stop()]);
+    await settler.idle();
+    if (lanes.incarnation === null) return;
+    await figures.flush(store.write, lanes.incarnation);
+    // The writer takes one call after the other: with this answer all that were made before are done.
+    await store.write.beat(lanes.incarnation);
+  }
+
+  function resume(): void {
+    if (stopping !== undefined) return;
+    dispatcher.stopping = false;
+    if (dispatches) claimer.start();
+    duties.start();
+  }
+
+  /** What another node did. It may get lost: each of these is looked at without it, too, only later. */
+  function heard(wake: Wake): void {
+    switch (wake.kind) {
+      case "due":
+        claimer.dueIn(0);
+        break;
+      case "app_changed":
+        apps.forget(wake.appId);
+        for (const lane of lanes.all()) if (lane.runtime.endpoint.appId === wake.appId) lane.doubtful = true;
+        duties.refresh.wake();
+        break;
+      case "keys_changed":
+        keys.forget();
+        break;
+      case "types_changed":
+        catalogue.forget();
+        break;
+      default:
+        // A newer node may tell of what this one does not know.
+        wake satisfies never;
+    }
   }
 
   async function ensureOperator(): Promise<void> {
@@ -194,41 +269,30 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
       metadata: {},
       retentionDays: DEFAULTS.retentionDays,
     };
+    // Of two nodes that start at once one makes it.
     await store.write.save({ kind: "app", create: true, app });
   }
 
   async function stopOnce(): Promise<void> {
+    hold.end();
     dispatcher.stopping = true;
-    await publisher.idle();
+    unwatch();
+    await Promise.all([publisher.idle(), picker.duty.stop()]);
     await Promise.all([claimer.stop(), dispatcher.stop()]);
     const deadline = setTimeout(() => settler.giveUp(), options.stopGraceMs);
     await settler.idle();
     clearTimeout(deadline);
     await duties.stop();
     if (lanes.incarnation !== null) await figures.flush(store.write, lanes.incarnation).catch(() => {});
+    await membership.leave();
   }
 
-  async function health(): Promise<EngineHealth> {
-    const problems: string[] = [];
-    let storeHealth: EngineHealth["store"] = null;
-    try {
-      storeHealth = await store.read.health();
-      if (!storeHealth.accepting)
-        problems.push("The disk is nearly full: publishing answers 503, deliveries go on.");
-    } catch (error) {
-      problems.push(`The store cannot be read: ${messageOf(error)}`);
-    }
-    if (settler.failing) problems.push("Outcomes cannot be written: no new attempt starts until they can.");
-    if (lanes.incarnation === null) problems.push("The engine has not been started.");
-    if (stopping !== undefined) problems.push("The server is stopping.");
-    problems.push(...duties.problems());
-    return {
-      ready: problems.length === 0,
-      problems,
-      store: storeHealth,
-      inFlight: dispatcher.inFlight,
-      waitingInMemory: lanes.used,
-    };
+  /** What is not as it should be in this process. */
+  function problems(): string[] {
+    const list: string[] = [];
+    if (settler.failing) list.push("Outcomes cannot be written: no new attempt starts until they can.");
+    if (stopping !== undefined) list.push("The server is stopping.");
+    return [...list, ...hold.problems(), ...duties.problems()];
   }
 
   function counters(): EngineCounters {
@@ -271,7 +335,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
       replay: async (app, endpoint, input) => replays.start(await endpoints.row(app, endpoint), input),
     },
     eventTypes: createEventTypes({ store, apps, catalogue }),
-    keys: createKeys(store),
+    keys,
     events: createEvents({ store, appId, ended }),
     deliveries: createDeliveries({
       store,
@@ -282,8 +346,12 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
       created: (app, endpoint) => figures.created(app, endpoint),
     }),
     replays: { get: (id) => replays.get(id), cancel: (id) => replays.cancel(id) },
+    publications: createPublications({ store, appId, waiting: () => picker.duty.wake() }),
+    nodes: createNodes(store),
+    hold: { take: (input) => hold.take(input), release: () => hold.release() },
     stats: (app, query) => readStats(store, endpoints, app, query),
-    health,
+    health: () =>
+      readHealth(store.read, problems(), { inFlight: dispatcher.inFlight, waitingInMemory: lanes.used }),
     feed,
     counters,
   };

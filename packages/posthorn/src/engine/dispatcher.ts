@@ -11,10 +11,11 @@ import { type AttemptOutcome, isFailure } from "../domain/attempt.ts";
 import type { DisableReason } from "../domain/endpoint.ts";
 import type { Acceptance, BreakerChange, ClaimedLane, NewDelivery, SettleResult } from "../store/store.ts";
 import type { Receipt, Transport } from "../transports/transport.ts";
-import { type Attempted, feedEntryOf, outcomeOf, releaseOf } from "./attempted.ts";
+import { type Attempted, feedEntryOf, outcomeOf } from "./attempted.ts";
 import type { EndpointRuntime } from "./endpoint-runtime.ts";
 import type { Feed } from "./feed.ts";
 import type { FiguresCounter } from "./figures.ts";
+import { HandingBack } from "./handing-back.ts";
 import type { Lane, Ready } from "./lane.ts";
 import type { LaneTable } from "./lane-table.ts";
 import { disablesEndpoint, nextStep } from "./next-step.ts";
@@ -22,6 +23,9 @@ import type { EngineOptions } from "./options.ts";
 import { Rings } from "./ring.ts";
 import type { Settler } from "./settler.ts";
 import { SlowLanes } from "./slow-lanes.ts";
+
+/** How often a success on a shared lane clears failures that other nodes may have seen: it costs a write of the lane. */
+const CLEARED_EVERY_MS = 3_600_000;
 
 /** A fresh delivery that has a place in memory and goes there once it is durable. */
 export interface HandOver {
@@ -45,6 +49,8 @@ export interface DispatcherEvents {
 
 export interface DispatcherNeeds {
   readonly transport: Transport;
+  /** The store has other nodes, too. */
+  readonly shared: boolean;
   readonly settler: Settler;
   readonly lanes: LaneTable;
   readonly figures: FiguresCounter;
@@ -60,12 +66,14 @@ export class Dispatcher {
   #needs: DispatcherNeeds;
   #rings = new Rings();
   #slow: SlowLanes;
+  #handingBack: HandingBack;
   #idle: (() => void)[] = [];
   #pumpAsked = false;
 
   constructor(needs: DispatcherNeeds) {
     this.#needs = needs;
     this.#slow = new SlowLanes(needs.options.inFlightMax / 2);
+    this.#handingBack = new HandingBack({ ...needs, done: () => this.#pumpSoon() });
   }
 
   // ---- what comes in ----------------------------------------------------------------------------------------------
@@ -77,23 +85,27 @@ export class Dispatcher {
 
   /** Gives promised places back. */
   unreserve(handOvers: readonly HandOver[]): void {
-    for (const { runtime, payload } of handOvers) {
-      const lane = this.#needs.lanes.get(runtime.endpoint.id);
-      if (lane !== undefined) lane.reserved -= 1;
-      this.#needs.lanes.drop(payload.length);
+    for (const handOver of handOvers) {
+      const lane = this.#laneOf(handOver);
+      this.#needs.lanes.drop(handOver.payload.length);
+      if (lane === undefined) continue;
+      lane.reserved -= 1;
+      // The store may have refused the lease because another node has the lane.
+      if (this.#needs.shared) lane.doubtful = true;
     }
   }
 
   /** A fresh delivery, durable and leased to this node. */
-  handOver({ runtime, delivery, eventId, eventType, payload }: HandOver): void {
+  handOver(handOver: HandOver): void {
+    const { runtime, delivery, eventId, eventType, payload } = handOver;
     const { lanes } = this.#needs;
-    const lane = lanes.get(runtime.endpoint.id);
-    if (lane === undefined) {
-      // The endpoint was removed meanwhile; its deliveries are being cancelled.
+    const lane = this.#laneOf(handOver);
+    if (lane !== undefined) lane.reserved -= 1;
+    // The endpoint was removed meanwhile, and its deliveries are being cancelled; or the lease is not this node's any more.
+    if (lane === undefined || lanes.givenBack.has(delivery.id)) {
       lanes.drop(payload.length);
       return;
     }
-    lane.reserved -= 1;
     const ready: Ready = {
       id: delivery.id,
       appId: runtime.endpoint.appId,
@@ -108,7 +120,13 @@ export class Dispatcher {
       payload,
     };
     if (this.#keeps(lane)) this.#enqueue(lane, ready);
-    else this.#release(lane, [ready]);
+    else this.#handingBack.release(lane, [ready]);
+  }
+
+  /** The lane that promised the place: not one of the same endpoint that was made after this node joined again. */
+  #laneOf({ runtime, delivery }: HandOver): Lane | undefined {
+    const lane = this.#needs.lanes.get(runtime.endpoint.id);
+    return lane?.incarnation === delivery.lease ? lane : undefined;
   }
 
   /** Deliveries stored for later: their lanes have a backlog, and claims will bring them. */
@@ -122,26 +140,34 @@ export class Dispatcher {
     for (const { endpointId, lease } of deliveries) {
       if (lease !== null) continue;
       const lane = this.#needs.lanes.get(endpointId);
-      // A lane with a backlog is claimed when it has room, one that does not run when it does again.
-      if (lane === undefined || (this.#keeps(lane) && !lane.backlog && lane.window === 0))
-        this.events.dueIn(0);
+      if (lane === undefined || this.#isToBeClaimed(lane)) this.events.dueIn(0);
       if (lane !== undefined) lane.backlog = true;
     }
   }
 
+  /** Whether nothing else will bring what was stored: a lane that does not run is looked at when it does again. */
+  #isToBeClaimed(lane: Lane): boolean {
+    // It is claimed for by itself when it has room.
+    if (lane.window > 0) return false;
+    // Nobody has it yet: the claim makes it this node's.
+    if (lane.ownership === "unclaimed") return !this.stopping && lane.runnable;
+    // What there was of a backlog another node may have taken.
+    return this.#keeps(lane) && (!lane.backlog || this.#needs.shared);
+  }
+
   /** Claimed deliveries of a lane. */
   take(lane: Lane, claimed: ClaimedLane): void {
-    lane.epoch = claimed.epoch;
-    lane.backlog = claimed.more;
+    if (lane.incarnation !== this.#needs.lanes.incarnation) return;
+    lane.claimed(claimed);
     for (const ready of claimed.deliveries) this.#needs.lanes.hold(ready.payload.length);
     // Under an open breaker the one delivery of a claim is the probe, and must be sent.
-    if (this.stopping || !lane.runnable) {
-      this.#release(lane, claimed.deliveries);
+    if (this.stopping || !lane.runnable || !lane.sendable) {
+      this.#handingBack.release(lane, [...lane.drain(), ...claimed.deliveries]);
       return;
     }
     // A claim asked for before the breaker opened brings more than a probe.
     const kept = lane.breaker.state === "open" ? claimed.deliveries.slice(0, 1) : claimed.deliveries;
-    this.#release(lane, claimed.deliveries.slice(kept.length));
+    this.#handingBack.release(lane, claimed.deliveries.slice(kept.length));
     for (const ready of kept) lane.push(ready);
     this.#rings.add(lane);
     this.#pumpSoon();
@@ -156,8 +182,13 @@ export class Dispatcher {
   /** The lane changed: what may not be sent goes back, what may is looked at again. */
   laneChanged(lane: Lane): void {
     if (this.#keeps(lane)) this.#rings.add(lane);
-    else this.#release(lane, lane.drain());
+    else this.#handingBack.release(lane, lane.drain());
     if (lane.runnable) this.events.dueIn(0);
+    this.#pumpSoon();
+  }
+
+  /** The node may send, or send on. */
+  lookAgain(): void {
     this.#pumpSoon();
   }
 
@@ -165,7 +196,7 @@ export class Dispatcher {
   async stop(): Promise<void> {
     this.stopping = true;
     for (const lane of this.#needs.lanes.all()) {
-      this.#release(lane, lane.drain());
+      this.#handingBack.release(lane, lane.drain());
     }
     if (this.inFlight > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
@@ -180,7 +211,7 @@ export class Dispatcher {
 
   /** Whether waiting deliveries of a lane stay in memory. */
   #keeps(lane: Lane): boolean {
-    return !this.stopping && lane.runnable && lane.breaker.state !== "open";
+    return !this.stopping && lane.runnable && lane.sendable && lane.breaker.state !== "open";
   }
 
   #enqueue(lane: Lane, ready: Ready): void {
@@ -200,8 +231,10 @@ export class Dispatcher {
   }
 
   #pump(): void {
-    const { options, settler } = this.#needs;
+    const { options, settler, lanes } = this.#needs;
     const nowMs = monotonicMs();
+    // Beyond it others may have taken over what waits here.
+    if (nowMs >= lanes.validUntilMs) return;
     while (!this.stopping && this.inFlight < options.inFlightMax && settler.accepting) {
       const next = this.#rings.next();
       if (next === undefined) return;
@@ -274,7 +307,7 @@ export class Dispatcher {
       overloadDelayMs: options.overloadDelayMs,
       random: Math.random(),
     });
-    const recovers = lane.failing && outcome.kind === "succeeded";
+    const recovers = outcome.kind === "succeeded" && (lane.failing || this.#clearsForOthers(lane, nowMs));
     if (isFailure(outcome)) lane.failing = true;
     else if (recovers) lane.failing = false;
     const attempted: Attempted = { lane, ready, receipt, next, recovers, startedAtMs, url };
@@ -285,18 +318,28 @@ export class Dispatcher {
     this.#afterwards(lane, breakerChanged);
   }
 
+  #clearsForOthers(lane: Lane, nowMs: number): boolean {
+    const { shared, options } = this.#needs;
+    return (
+      shared && lane.clearsForOthers(nowMs, Math.min(CLEARED_EVERY_MS, options.disableAfterFailingMs / 4))
+    );
+  }
+
   #settle(attempted: Attempted, breaker: BreakerChange | null, isRepeat = false): void {
-    const { lanes, settler, logger } = this.#needs;
-    if (lanes.incarnation === null) return;
+    const { settler, logger } = this.#needs;
+    const { incarnation } = attempted.lane;
+    if (incarnation === null) return;
     const deliveryId = attempted.ready.id;
-    settler.settle(outcomeOf(attempted, lanes.incarnation, breaker)).then(
+    settler.settle(outcomeOf(attempted, incarnation, breaker)).then(
       (result) => {
+        // The lane has another epoch now, or another owner: of two nodes that changed a breaker the first one counts.
+        if (breaker !== null) attempted.lane.doubtful = true;
         if (result.kind !== "failed") return this.#settled(attempted, result);
         // This element alone cannot be written. Once more without the part that strangers make; else
         // its lease goes back, so that it is sent again rather than stands still.
         logger.error({ deliveryId, error: result.message, isRepeat }, "settle.refused");
         const receipt = { ...attempted.receipt, responseBody: null };
-        if (isRepeat) this.#giveBack(attempted.lane, attempted.ready, true);
+        if (isRepeat) this.#handingBack.again(attempted.lane, attempted.ready);
         else this.#settle({ ...attempted, receipt }, null, true);
       },
       (error: unknown) => logger.error({ deliveryId, error: messageOf(error) }, "settle.lost"),
@@ -322,42 +365,13 @@ export class Dispatcher {
 
   /** A place is free: the lane may send its next, the store may have more, and a parked slow lane may go on. */
   #afterwards(lane: Lane, breakerChanged: boolean): void {
-    if (breakerChanged && !this.#keeps(lane)) this.#release(lane, lane.drain());
+    if (breakerChanged && !this.#keeps(lane)) this.#handingBack.release(lane, lane.drain());
     this.#rings.add(lane);
     for (const parked of this.#slow.unpark()) this.#rings.add(parked);
     if (lane.backlog && lane.waiting * 2 <= lane.cap) this.events.hungry(lane);
     if (breakerChanged || this.#needs.lanes.relieved()) this.events.dueIn(0);
     this.#pumpSoon();
     if (this.inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
-  }
-
-  // ---- handing back -----------------------------------------------------------------------------------------------
-
-  #giveBack(lane: Lane, ready: Ready, isRepeat: boolean): void {
-    const { lanes, settler, logger } = this.#needs;
-    if (lanes.incarnation === null) return;
-    const deliveryId = ready.id;
-    settler.settle(releaseOf(lane, ready, lanes.incarnation)).then(
-      (result) => {
-        if (result.kind === "failed") {
-          logger.error({ deliveryId, error: result.message, isRepeat }, "release.refused");
-          if (!isRepeat) this.#giveBack(lane, ready, true);
-        }
-        this.#pumpSoon();
-      },
-      (error: unknown) => logger.error({ deliveryId, error: messageOf(error) }, "release.lost"),
-    );
-  }
-
-  /** Gives leases back unsent. */
-  #release(lane: Lane, readies: readonly Ready[]): void {
-    const { lanes } = this.#needs;
-    if (readies.length === 0 || lanes.incarnation === null) return;
-    lane.backlog = true;
-    for (const ready of readies) {
-      lanes.drop(ready.payload.length);
-      this.#giveBack(lane, ready, false);
-    }
   }
 }
 
@@ -368,7 +382,10 @@ function invalid(error: unknown): Receipt {
 
 /** Written down when the state changed, and after every failed probe, which puts the next one off. */
 function breakerChange(lane: Lane, changed: boolean, probeEveryMs: number): BreakerChange | null {
-  const { state } = lane.breaker;
+  const { breaker, incarnation, epoch, ownership } = lane;
+  const { state } = breaker;
   if (!changed && state !== "open") return null;
-  return { endpointId: lane.id, state, probeInMs: state === "open" ? probeEveryMs : 0 };
+  // Its owner knows better.
+  if (incarnation === null || ownership === "elsewhere") return null;
+  return { incarnation, epoch, endpointId: lane.id, state, probeInMs: state === "open" ? probeEveryMs : 0 };
 }

@@ -1,22 +1,27 @@
 /** The background duties of a node, each in the form of base/lifecycle.ts. docs/operations.md says what each is for. */
 import { messageOf } from "../base/errors.ts";
-import type { IncarnationId } from "../base/ids.ts";
 import { createDuty, type Duty } from "../base/lifecycle.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Vault } from "../security/vault.ts";
-import type { EndedDelivery, KnownEndpoint, Store } from "../store/store.ts";
+import type { EndedDelivery, Store } from "../store/store.ts";
 import type { Claimer } from "./claimer.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import { EndpointRuntime } from "./endpoint-runtime.ts";
 import type { FiguresCounter } from "./figures.ts";
+import { refreshLanes } from "./lane-refresh.ts";
 import type { LaneTable } from "./lane-table.ts";
+import type { Membership } from "./membership.ts";
 import type { EngineOptions } from "./options.ts";
 import type { ReplayRunner } from "./replays.ts";
+import type { UnheldLeases } from "./unheld.ts";
 
 /** Rows a duty works on at once: short transactions, so that publishing never waits for one. */
 const SLICE = 500;
 const PRUNE_SLICE = 1000;
 const IDLE_MS = 60_000;
+/** What another node started is announced to nobody: it is looked for. */
+const IDLE_SHARED_MS = 1000;
+/** A shared store answers the heartbeat from memory, so it costs nothing to ask often. */
+const HEARTBEAT_SHARED_MS = 500;
 
 export interface DutiesNeeds {
   readonly store: Store;
@@ -28,29 +33,28 @@ export interface DutiesNeeds {
   readonly claimer: Claimer;
   readonly figures: FiguresCounter;
   readonly replays: ReplayRunner;
+  readonly membership: Membership;
+  readonly unheld: UnheldLeases;
   ended(list: readonly EndedDelivery[]): void;
-  incarnation(): IncarnationId;
 }
 
 export function createDuties(needs: DutiesNeeds) {
-  const { store, options, logger, lanes, dispatcher, claimer, figures, ended, incarnation } = needs;
-  let voided = false;
+  const { store, options, logger, lanes, dispatcher, claimer, figures, membership, ended } = needs;
+  const idleMs = store.shared ? IDLE_SHARED_MS : IDLE_MS;
   let pruneProblem: string | null = null;
 
   const duty = (name: string, everyMs: number, runOnce: () => Promise<{ more: boolean }>): Duty =>
     createDuty({ name, everyMs, logger, runOnce });
   const done = { more: false };
 
-  const heartbeat = duty("heartbeat", options.heartbeatMs, async () => {
-    if (await store.write.beat(incarnation())) return done;
-    voided = true;
-    logger.error({}, "node.voided");
-    await dispatcher.stop();
+  const heartbeatMs = store.shared ? Math.min(HEARTBEAT_SHARED_MS, options.heartbeatMs) : options.heartbeatMs;
+  const heartbeat = duty("heartbeat", heartbeatMs, async () => {
+    await membership.beat();
     return done;
   });
 
-  /** What an earlier run had leased may have been sent: an `unknown` attempt each, due at once. */
-  const rescue = duty("rescue", options.heartbeatMs * 5, async () => {
+  /** What an earlier run, or another node, had leased may have been sent: an `unknown` attempt each, due at once. */
+  const rescue = duty("rescue", options.heartbeatMs * (store.shared ? 1 : 5), async () => {
     const { done: taken, more, exhausted } = await store.write.rescue(SLICE);
     ended(exhausted);
     if (taken > 0) {
@@ -73,22 +77,32 @@ export function createDuties(needs: DutiesNeeds) {
     return result;
   });
 
-  const fanOut = duty("fan_out", IDLE_MS, async () => {
+  const fanOut = duty("fan_out", idleMs, async () => {
     const { done: made, more } = await store.write.extendFanOut(SLICE);
     if (made > 0) claimer.dueIn(0);
     return { more };
   });
 
-  const replay = duty("replay", IDLE_MS, () => needs.replays.runOnce());
+  /** One node at a time: a replay keeps nothing in memory, and two at it would take each other's steps. */
+  const replay = duty("replay", idleMs, async () => {
+    const { incarnation } = lanes;
+    if (incarnation === null || !(await store.write.takeDuty("replay", incarnation))) return done;
+    return needs.replays.runOnce();
+  });
 
   const flush = duty("figures", options.figuresEveryMs, async () => {
-    await figures.flush(store.write, incarnation());
+    if (lanes.incarnation !== null) await figures.flush(store.write, lanes.incarnation);
     dispatcher.watchSlow();
     return done;
   });
 
   const refresh = duty("refresh", 1000, async () => {
-    await refreshLanes(needs);
+    await refreshLanes({ read: store.read, vault: needs.vault, lanes, dispatcher });
+    return done;
+  });
+
+  const leases = duty("leases", options.leasesEveryMs, async () => {
+    await needs.unheld.runOnce();
     return done;
   });
 
@@ -103,10 +117,13 @@ export function createDuties(needs: DutiesNeeds) {
     }
   });
 
-  const all = [heartbeat, rescue, expire, cancel, fanOut, replay, flush, refresh, prune];
+  const ofEveryNode = [heartbeat, flush, refresh];
+  const ofDispatchers = [rescue, expire, cancel, fanOut, replay, prune, ...(store.shared ? [leases] : [])];
+  const all = options.roles.includes("dispatch") ? [...ofEveryNode, ...ofDispatchers] : ofEveryNode;
   return {
     cancel,
     fanOut,
+    refresh,
     replay,
     start() {
       for (const each of all) each.start();
@@ -115,33 +132,9 @@ export function createDuties(needs: DutiesNeeds) {
       await Promise.all(all.map((each) => each.stop()));
     },
     problems(): string[] {
-      const problems = voided ? ["Another node has taken over; this one must be restarted."] : [];
+      const problems = membership.problems();
       if (pruneProblem !== null) problems.push(pruneProblem);
-      if (lanes.incarnation === null) problems.push("This node is not enlisted.");
       return problems;
     },
   };
-}
-
-/** Endpoints in use are at most a second old, whichever node changed them. */
-async function refreshLanes({ store, vault, lanes, dispatcher }: DutiesNeeds): Promise<void> {
-  const known: KnownEndpoint[] = [];
-  for (const lane of lanes.all()) {
-    if (lane.window > 0) known.push({ endpointId: lane.id, version: lane.runtime.endpoint.version });
-  }
-  if (known.length === 0) return;
-  const { changed, gone } = await store.read.refresh(known);
-  for (const config of changed) {
-    const lane = lanes.get(config.endpoint.id);
-    if (lane === undefined || lane.runtime.endpoint.version >= config.endpoint.version) continue;
-    lane.change(new EndpointRuntime(config, vault));
-    dispatcher.laneChanged(lane);
-  }
-  for (const endpointId of gone) {
-    const lane = lanes.get(endpointId);
-    if (lane === undefined) continue;
-    lane.closed = true;
-    dispatcher.laneChanged(lane);
-    lanes.remove(endpointId);
-  }
 }

@@ -12,10 +12,12 @@ import type { Endpoint } from "../domain/endpoint.ts";
 import type { Event } from "../domain/event.ts";
 import type { EventType } from "../domain/event-type.ts";
 import type { Key } from "../domain/key.ts";
-import type { Publication, Published } from "../domain/publication.ts";
+import type { Node } from "../domain/node.ts";
+import type { Publication, Published, StoredPublication } from "../domain/publication.ts";
 import type { Replay } from "../domain/replay.ts";
 import type { Page, Stats, StoreHealth } from "../store/store.ts";
 import type { Feed } from "./feed.ts";
+import type { Hold } from "./hold.ts";
 
 export interface Engine {
   /** Starts sending. Resolves once this node is enlisted; takeover of what an earlier run had leased goes on behind. */
@@ -33,6 +35,10 @@ export interface Engine {
   readonly events: Events;
   readonly deliveries: Deliveries;
   readonly replays: Replays;
+  readonly nodes: Nodes;
+  /** Keeps a store that is this node's alone still, for a while. */
+  readonly hold: Pick<Hold, "take" | "release">;
+  readonly publications: Publications;
 
   stats(
     app: string,
@@ -113,8 +119,9 @@ export interface Keys {
   /** `secret` is shown this once. */
   create(input: unknown): Promise<{ key: Key; secret: string }>;
   list(query?: PageQuery): Promise<Page<Key>>;
+  /** Resolves when no node takes the key any more. */
   remove(key: string): Promise<void>;
-  /** The key that this secret opens; undefined when unknown, revoked or expired. Cached for at most a second. */
+  /** The key that this secret opens; undefined when unknown, revoked or expired. */
   authenticate(secret: string): Promise<Key | undefined>;
   /** Makes sure that an admin key with this secret exists: the first start. */
   ensureAdmin(secret: string): Promise<KeyId>;
@@ -157,10 +164,33 @@ export interface Replays {
   cancel(id: string): Promise<Replay>;
 }
 
+export interface PublicationQuery extends PageQuery {
+  app?: string;
+}
+/** Events published inside users' own transactions, on a store that several nodes share. What became an event is not there any more. */
+export interface Publications {
+  /** One that was refused, or waits for a node. */
+  get(id: string): Promise<StoredPublication>;
+  /** Those that were refused, newest first. */
+  list(query?: PublicationQuery): Promise<Page<StoredPublication>>;
+  /** Lets a refused one wait for a node again, in its old place. */
+  retry(id: string): Promise<void>;
+  /** Forgets a refused one. */
+  remove(id: string): Promise<void>;
+}
+
+/** The nodes that share the store, newest first; those that ended stay for a while. */
+export interface Nodes {
+  list(query?: PageQuery): Promise<Page<Node>>;
+  get(id: string): Promise<Node>;
+}
+
 export interface EngineHealth {
   readonly ready: boolean;
   /** One line for each thing that is not as it should be. */
   readonly problems: readonly string[];
+  /** A sentence for each thing that the store does not promise as it is set up. The node is ready all the same. */
+  readonly warnings: readonly string[];
   readonly store: StoreHealth | null;
   readonly inFlight: number;
   readonly waitingInMemory: number;

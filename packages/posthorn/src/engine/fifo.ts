@@ -23,6 +23,11 @@ export class Fifo<Item> {
     return item;
   }
 
+  /** All that is left, in its order. */
+  *[Symbol.iterator](): Iterator<Item> {
+    for (let index = this.#head; index < this.#items.length; index++) yield this.#items[index] as Item;
+  }
+
   /** Takes out what is wanted, and keeps the rest in its order. */
   takeWhere(wanted: (item: Item) => boolean): Item[] {
     const taken: Item[] = [];

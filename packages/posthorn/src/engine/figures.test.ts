@@ -78,4 +78,28 @@ describe("figures", () => {
     );
     assert.equal(figures.latencySumMs, 30);
   });
+
+  test("that could not be written go with the next interval, each endpoint once", async () => {
+    const { written, write } = recorder();
+    const figures = new FiguresCounter();
+    const [one, other] = [newId("ep"), newId("ep")];
+    const away = {
+      record: () => Promise.reject(new Error("the database is away")),
+    } as unknown as StoreWriter;
+    figures.created(app, one, 3);
+    const flushed = figures.flush(away, incarnation);
+    figures.created(app, one, 2);
+    figures.created(app, other);
+    await assert.rejects(flushed);
+    await figures.flush(write, incarnation);
+    assert.deepEqual(
+      written[0]?.map(({ endpointId, created }) => [endpointId, created]),
+      [
+        [one, 5],
+        [other, 1],
+      ],
+    );
+    await figures.flush(write, incarnation);
+    assert.equal(written.length, 1);
+  });
 });

@@ -2,7 +2,13 @@
 import type { AppId, EndpointId, IncarnationId } from "../base/ids.ts";
 import type { AttemptOutcome } from "../domain/attempt.ts";
 import type { FinalState } from "../domain/delivery.ts";
-import { type EndpointFigures, emptyFigures, type Figures, latencyBucket } from "../domain/figures.ts";
+import {
+  addFigures,
+  type EndpointFigures,
+  emptyFigures,
+  type Figures,
+  latencyBucket,
+} from "../domain/figures.ts";
 import type { StoreWriter } from "../store/store.ts";
 
 export class FiguresCounter {
@@ -41,12 +47,28 @@ export class FiguresCounter {
     figures.filterError = message.slice(0, 500);
   }
 
-  /** Writes what has been counted since the last time. A crash loses at most one interval of figures, never a delivery. */
+  /**
+   * Writes what has been counted since the last time. A crash loses at most one interval of figures, never a delivery; what
+   * cannot be written goes with the next interval.
+   */
   async flush(write: StoreWriter, incarnation: IncarnationId): Promise<void> {
     if (this.#byEndpoint.size === 0) return;
-    const rows = [...this.#byEndpoint.values()];
+    const counted = this.#byEndpoint;
     this.#byEndpoint = new Map();
-    await write.record(incarnation, rows);
+    try {
+      await write.record(incarnation, [...counted.values()]);
+    } catch (error) {
+      for (const more of this.#byEndpoint.values()) {
+        const figures = counted.get(more.endpointId);
+        if (figures === undefined) counted.set(more.endpointId, more);
+        else {
+          addFigures(figures, more);
+          figures.filterError = more.filterError ?? figures.filterError;
+        }
+      }
+      this.#byEndpoint = counted;
+      throw error;
+    }
   }
 
   #of(appId: AppId, endpointId: EndpointId): EndpointFigures {

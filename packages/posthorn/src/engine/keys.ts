@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { notFound, PosthornError } from "../base/errors.ts";
 import { type KeyId, newId } from "../base/ids.ts";
 import { parseInput } from "../domain/input.ts";
@@ -7,8 +8,9 @@ import type { Store, StoredKey } from "../store/store.ts";
 import type { Keys, PageQuery } from "./engine.ts";
 import { pageOf } from "./window.ts";
 
-/** How long a key is known without asking the store. */
+/** How long a key is known without asking the store: on a shared one a revocation waits for that. */
 const KNOWN_MS = 1000;
+const KNOWN_SHARED_MS = 250;
 const KNOWN_MAX = 10_000;
 /** `lastUsedAt` is written at most this often for a key. */
 const USED_EVERY_MS = 60_000;
@@ -18,17 +20,25 @@ interface Known {
   readonly untilMs: number;
 }
 
-export function createKeys(store: Store): Keys {
-  const known = new Map<string, Known>();
+export interface KeysWithCache extends Keys {
+  /** Another node changed a key. */
+  forget(): void;
+}
+
+export function createKeys(store: Store): KeysWithCache {
+  const knownMs = store.shared ? KNOWN_SHARED_MS : KNOWN_MS;
+  let known = new Map<string, Known>();
   const usedAtMs = new Map<KeyId, number>();
 
   async function authenticate(secret: string): Promise<Key | undefined> {
     const now = performance.now();
     let entry = known.get(secret);
     if (entry === undefined || entry.untilMs < now) {
-      entry = { key: await look(secret), untilMs: now + KNOWN_MS };
-      if (known.size >= KNOWN_MAX) known.clear();
-      known.set(secret, entry);
+      const cache = known;
+      // From before the look: it may have been made just before the key was revoked.
+      entry = { key: await look(secret), untilMs: now + knownMs };
+      if (cache.size >= KNOWN_MAX) cache.clear();
+      cache.set(secret, entry);
     }
     const { key } = entry;
     if (key === undefined || (key.expiresAtMs !== null && key.expiresAtMs <= Date.now())) return undefined;
@@ -50,8 +60,14 @@ export function createKeys(store: Store): Keys {
     store.write.save({ kind: "key_used", id }).catch(() => usedAtMs.delete(id));
   }
 
+  /** What was being looked up meanwhile is kept in the map that is forgotten. */
+  function forget(): void {
+    known = new Map();
+  }
+
   return {
     authenticate,
+    forget,
     list: async (query: PageQuery = {}) => {
       const page = await store.read.list("key", pageOf(query));
       return { data: page.data.map(withoutHash), nextCursor: page.nextCursor };
@@ -74,7 +90,9 @@ export function createKeys(store: Store): Keys {
     },
     async remove(id) {
       if (!(await store.write.remove({ kind: "key", id: id as KeyId }))) throw notFound("key", id);
-      known.clear();
+      forget();
+      // No other node knows it for longer: with the answer the key is dead on all of them.
+      if (store.shared) await wait(knownMs);
     },
     async ensureAdmin(secret) {
       if (!/^phk_[A-Za-z0-9_-]{20,200}$/.test(secret)) {
@@ -87,12 +105,22 @@ export function createKeys(store: Store): Keys {
       const found = await store.read.find("key", { hash });
       if (found !== undefined) return found.id;
       const id = newId("key");
-      await store.write.save({
-        kind: "key",
-        key: { id, role: "admin", name: "first admin key", prefix: secret.slice(0, 10), expiresAtMs: null },
-        hash,
-      });
-      known.clear();
+      const key = {
+        id,
+        role: "admin",
+        name: "first admin key",
+        prefix: secret.slice(0, 10),
+        expiresAtMs: null,
+      } as const;
+      try {
+        await store.write.save({ kind: "key", key, hash });
+      } catch (error) {
+        // Of two nodes that start at once one makes it.
+        const theirs = await store.read.find("key", { hash });
+        if (theirs === undefined) throw error;
+        return theirs.id;
+      }
+      forget();
       return id;
     },
   };

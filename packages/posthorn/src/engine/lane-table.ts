@@ -2,10 +2,10 @@
  * The lanes of this node and their common window: how many deliveries, and how many payload bytes, are in memory.
  * A publication that wants to be handed over in memory reserves its place here before it is accepted.
  */
-import type { EndpointId, IncarnationId } from "../base/ids.ts";
+import type { DeliveryId, EndpointId, IncarnationId } from "../base/ids.ts";
 import type { LaneRecord } from "../store/store.ts";
 import type { EndpointRuntime } from "./endpoint-runtime.ts";
-import { Lane } from "./lane.ts";
+import { Lane, type LaneHost } from "./lane.ts";
 
 /** Idle lanes beyond this many are forgotten, closed breakers only. */
 const LANES_MAX = 20_000;
@@ -18,15 +18,20 @@ export interface LaneTableLimits {
   readonly dispatch: boolean;
 }
 
-export class LaneTable {
+export class LaneTable implements LaneHost {
   #lanes = new Map<EndpointId, Lane>();
   #limits: LaneTableLimits;
   #forgetAtSize = LANES_MAX;
   /** null: this node does not send (yet, or any more). */
   incarnation: IncarnationId | null = null;
+  dispatchers = 1;
+  /** Monotonic: from then on others may take over what is leased to this node, and no attempt may start. */
+  validUntilMs = Number.POSITIVE_INFINITY;
   /** Deliveries in memory, promised places included, and their payload bytes. */
   used = 0;
   usedBytes = 0;
+  /** Given back although the answer to their accept may still come: they must not be taken up then. */
+  readonly givenBack = new Set<DeliveryId>();
   /** A claim found more due work than the window has room for: look again when half of it is free. */
   starved = false;
 
@@ -50,17 +55,29 @@ export class LaneTable {
   ensure(runtime: EndpointRuntime, record: LaneRecord): Lane {
     const known = this.#lanes.get(runtime.endpoint.id);
     if (known !== undefined) {
-      if (runtime.endpoint.version > known.runtime.endpoint.version) known.change(runtime);
+      const isNewer = runtime.endpoint.version > known.runtime.endpoint.version;
+      if (isNewer) known.change(runtime);
+      // What it holds may have to go back now: the refresh sees to that.
+      if (known.follow(record) || isNewer) known.doubtful = true;
       return known;
     }
     if (this.#lanes.size >= this.#forgetAtSize) this.#forgetIdle();
-    const lane = new Lane(runtime, record);
+    const lane = new Lane(runtime, record, this);
     this.#lanes.set(runtime.endpoint.id, lane);
     return lane;
   }
 
   remove(endpointId: EndpointId): void {
     this.#lanes.delete(endpointId);
+  }
+
+  /** Forgets every lane: what they hold is not this node's any more. Attempts under way end in the lanes that began them. */
+  clear(): void {
+    for (const lane of this.#lanes.values())
+      for (const ready of lane.drain()) this.drop(ready.payload.length);
+    this.#lanes.clear();
+    this.#forgetAtSize = LANES_MAX;
+    this.starved = false;
   }
 
   /** Promises a place in memory. null: there is none, or the lane takes no hand-off now; then the delivery is stored unleased. */

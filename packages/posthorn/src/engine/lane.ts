@@ -2,13 +2,13 @@
  * One lane in memory: a bounded window of an endpoint's queue, with what limits its sending: its in-flight cap (adaptive),
  * its rate limit, its breaker. It decides nothing about other lanes; the dispatcher is fair between them.
  */
-import type { DeliveryId } from "../base/ids.ts";
+import type { DeliveryId, IncarnationId } from "../base/ids.ts";
 import type { AttemptOutcome } from "../domain/attempt.ts";
-import { BREAKER_POLICY, Breaker } from "../domain/breaker.ts";
+import { BREAKER_POLICY, Breaker, type BreakerState } from "../domain/breaker.ts";
 import { DEFAULTS } from "../domain/defaults.ts";
 import type { DeliveryClass } from "../domain/delivery.ts";
 import { Pace } from "../domain/pace.ts";
-import type { ClaimedDelivery, LaneRecord } from "../store/store.ts";
+import type { ClaimedDelivery, ClaimedLane, LaneRecord } from "../store/store.ts";
 import type { EndpointRuntime } from "./endpoint-runtime.ts";
 import { Fifo } from "./fifo.ts";
 
@@ -25,10 +25,30 @@ export type MaySend =
   | { readonly kind: "later"; readonly inMs: number }
   | { readonly kind: "no" };
 
+/**
+ * Who sends for a lane. `shared`: every node, each with its part of the cap. `ours`: this node alone. `elsewhere`: another
+ * one alone. `unclaimed`: one alone, and nobody yet: a claim makes this node the one.
+ */
+export type Ownership = "shared" | "ours" | "elsewhere" | "unclaimed";
+
+/** What a lane asks of the node it is on. */
+export interface LaneHost {
+  readonly incarnation: IncarnationId | null;
+  /** Living nodes that send, this one included. */
+  readonly dispatchers: number;
+}
+
 export class Lane {
   runtime: EndpointRuntime;
   breaker: Breaker;
+  /** What was leased for this lane is leased to it: a node that joins again begins with new lanes. */
+  readonly incarnation: IncarnationId | null;
   epoch: number;
+  ownership: Ownership;
+  /** Ordered or rate-limited: never shared. */
+  exclusive: boolean;
+  /** Something says that the store knows more of it than this node: it is to be looked at soon. */
+  doubtful = false;
   /** Places promised to publications on their way to the store. */
   reserved = 0;
   inFlight = 0;
@@ -55,11 +75,19 @@ export class Lane {
   #cutAtMs = Number.NEGATIVE_INFINITY;
   #probeAtMs = Number.NEGATIVE_INFINITY;
   #probeEveryMs = BREAKER_POLICY.probeEveryMs;
-  #startedAtMs = new Map<string, number>();
+  #startedAtMs = new Map<DeliveryId, number>();
+  #host: LaneHost;
+  #recordEpoch: number;
+  #clearedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(runtime: EndpointRuntime, record: LaneRecord) {
+  constructor(runtime: EndpointRuntime, record: LaneRecord, host: LaneHost) {
     this.runtime = runtime;
+    this.#host = host;
+    this.incarnation = host.incarnation;
     this.epoch = record.epoch;
+    this.#recordEpoch = record.epoch;
+    this.exclusive = record.exclusive;
+    this.ownership = ownershipOf(record, host.incarnation);
     this.backlog = record.backlog;
     this.failing = record.failingForMs !== null;
     this.breaker = new Breaker(record.breaker);
@@ -69,6 +97,42 @@ export class Lane {
 
   get id() {
     return this.runtime.endpoint.id;
+  }
+
+  /** Of the record that it was made of, or last took over: what a refresh compares. */
+  get recordEpoch(): number {
+    return this.#recordEpoch;
+  }
+
+  /** Whether this node may send for it. */
+  get sendable(): boolean {
+    return this.ownership === "shared" || this.ownership === "ours";
+  }
+
+  /** Takes over what the store says of the lane, if that is news. True: it was. */
+  follow(record: LaneRecord): boolean {
+    if (record.epoch <= this.#recordEpoch || record.epoch < this.epoch) return false;
+    const wasOurs = this.ownership === "ours";
+    this.epoch = record.epoch;
+    this.#recordEpoch = record.epoch;
+    this.exclusive = record.exclusive;
+    this.ownership = ownershipOf(record, this.incarnation);
+    this.backlog = record.backlog;
+    if (record.failingForMs !== null) this.failing = true;
+    // Of a lane that was its own all along this node knows more than the store: it writes what stands there.
+    if (!(wasOurs && this.ownership === "ours")) this.#setBreaker(record.breaker);
+    return true;
+  }
+
+  /** A claim was answered: it made this node the owner where the lane has to have one. */
+  claimed({ epoch, elsewhere, more }: Pick<ClaimedLane, "epoch" | "elsewhere" | "more">): void {
+    this.backlog = more || elsewhere;
+    if (epoch !== this.#recordEpoch) this.doubtful = true;
+    // It does not run any more, as the store knows.
+    if (epoch < this.epoch) return;
+    this.epoch = epoch;
+    if (elsewhere) this.ownership = "elsewhere";
+    else if (this.ownership !== "shared" || this.breaker.state !== "closed") this.ownership = "ours";
   }
 
   /** Takes over a changed endpoint. A lane that may run again after a pause ramps up: never a herd. */
@@ -87,6 +151,14 @@ export class Lane {
     this.failing = false;
     this.warned = false;
     this.#probeAtMs = Number.NEGATIVE_INFINITY;
+  }
+
+  #setBreaker(state: BreakerState): void {
+    if (state === this.breaker.state) return;
+    this.breaker = new Breaker(state);
+    // When a probe is due, the store knows: it gives none before.
+    this.#probeAtMs = Number.NEGATIVE_INFINITY;
+    if (state === "closed") this.ramp();
   }
 
   ramp(): void {
@@ -111,15 +183,22 @@ export class Lane {
     return !this.closed && this.runtime.endpoint.status === "enabled";
   }
 
-  /** Whether fresh deliveries may be handed over: it runs, nothing is before them, and the breaker is closed. */
+  /** Whether fresh deliveries may be handed over: it runs here, nothing is before them, and the breaker is closed. */
   get open(): boolean {
-    return this.runnable && !this.backlog && this.breaker.state === "closed";
+    return this.runnable && this.sendable && !this.backlog && this.breaker.state === "closed";
   }
 
-  /** How many attempts may be under way now. */
+  /** How many attempts may be under way now on this node. */
   get cap(): number {
     if (this.breaker.state !== "closed") return 1;
-    return Math.max(1, Math.min(Math.floor(this.#cap), this.runtime.endpoint.inFlightMax));
+    const cap = Math.max(1, Math.min(Math.floor(this.#cap), this.runtime.endpoint.inFlightMax));
+    return this.ownership === "shared" ? Math.max(1, Math.floor(cap / this.#host.dispatchers)) : cap;
+  }
+
+  /** The deliveries that it holds, promised places aside. */
+  *held(): Iterable<DeliveryId> {
+    for (const queue of this.#queues) for (const { id } of queue) yield id;
+    yield* this.#startedAtMs.keys();
   }
 
   push(ready: Ready): void {
@@ -141,7 +220,7 @@ export class Lane {
   }
 
   maySend(nowMs: number): MaySend {
-    if (!this.runnable || this.inFlight >= this.cap) return { kind: "no" };
+    if (!this.runnable || !this.sendable || this.inFlight >= this.cap) return { kind: "no" };
     if (this.breaker.state === "open" && nowMs < this.#probeAtMs)
       return { kind: "later", inMs: this.#probeAtMs - nowMs };
     if (this.#pace === null) return { kind: "now" };
@@ -165,9 +244,28 @@ export class Lane {
     this.#adapt(outcome, nowMs);
     this.slow = outcome.kind === "timed_out" || durationMs > SLOW_MS || this.hasOld(nowMs);
     const changed = this.breaker.record(failed, nowMs);
-    if (changed && this.breaker.state === "closed") this.ramp();
-    if (changed && this.breaker.state === "open") this.#probeAtMs = nowMs + this.#probeEveryMs;
-    return changed;
+    if (!changed) return false;
+    if (this.breaker.state === "closed") this.ramp();
+    if (this.breaker.state === "open") this.#probeAtMs = nowMs + this.#probeEveryMs;
+    this.#ownByBreaker();
+    return true;
+  }
+
+  /** While its breaker is not closed a lane is one node's own. The store has the last word: of two nodes the first one counts. */
+  #ownByBreaker(): void {
+    if (this.ownership === "elsewhere") return;
+    if (this.breaker.state !== "closed") this.ownership = "ours";
+    else if (!this.exclusive) this.ownership = "shared";
+  }
+
+  /**
+   * Whether a success is to clear the endpoint's failures in the store although this node knows of none: of a shared lane
+   * others may, and without this a failure on one node would count on while the others succeed.
+   */
+  clearsForOthers(nowMs: number, everyMs: number): boolean {
+    if (this.ownership !== "shared" || nowMs - this.#clearedAtMs < everyMs) return false;
+    this.#clearedAtMs = nowMs;
+    return true;
   }
 
   /** Whether an attempt has been under way for longer than SLOW_MS. */
@@ -198,6 +296,11 @@ export class Lane {
     this.#paceRate = rate;
     this.#pace = rate === null ? null : new Pace(rate);
   }
+}
+
+function ownershipOf({ owner, exclusive }: LaneRecord, incarnation: IncarnationId | null): Ownership {
+  if (owner === null) return exclusive ? "unclaimed" : "shared";
+  return owner === incarnation ? "ours" : "elsewhere";
 }
 
 /** 429, 502, 504 (Standard Webhooks, "Delivery success and failure") and timeouts. */

@@ -3,10 +3,10 @@
  * about that app, so no event can breed events; and none are stored while nobody there listens.
  */
 import { messageOf } from "../base/errors.ts";
-import type { AppId, EndpointId } from "../base/ids.ts";
+import type { AppId, EndpointId, PublicationId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { OPERATOR_UID } from "../domain/defaults.ts";
-import type { Publication } from "../domain/publication.ts";
+import type { Publication, PublicationProblem } from "../domain/publication.ts";
 import type { EndedDelivery } from "../store/store.ts";
 import type { AppRuntimes } from "./app-runtime.ts";
 import type { PublishOutcome } from "./engine.ts";
@@ -41,6 +41,17 @@ export class OperationalEvents {
     const data = { appId, endpointId, eventId, eventType, deliveryId: ended.id, reason };
     // The uid makes it one event, however often the news is told.
     this.#tell("posthorn.delivery.dead_lettered", appId, data, `dead_lettered:${ended.id}`);
+  }
+
+  /** Something published inside a user's own transaction cannot become an event. */
+  publicationRefused(
+    appId: AppId,
+    publicationId: PublicationId,
+    eventType: string | null,
+    { code, message, pointer }: PublicationProblem,
+  ): void {
+    const data = { appId, publicationId, eventType, code, message, pointer };
+    this.#tell("posthorn.publication.refused", appId, data);
   }
 
   #tell(type: string, about: AppId, data: object, uid?: string): void {

@@ -1,6 +1,7 @@
 /** What the engine is made of, and what can be set. Every duration is an option: tests shorten them. */
 import type { Logger } from "../base/logger.ts";
 import { AUTO_DISABLE, DEFAULTS, LIMITS } from "../domain/defaults.ts";
+import { NODE_ROLES, type NodeRole } from "../domain/node.ts";
 import type { Vault } from "../security/vault.ts";
 import type { Store } from "../store/store.ts";
 import type { Transport } from "../transports/transport.ts";
@@ -45,8 +46,10 @@ export interface EngineOptions {
   readonly fanOutAtOnceMax: number;
   /** On stop: how long attempts under way may take to end beyond the longest timeout. */
   readonly stopGraceMs: number;
-  /** Whether this node sends at all. */
-  readonly dispatch: boolean;
+  /** How often a node of a shared store looks for leases that it does not hold. */
+  readonly leasesEveryMs: number;
+  /** What this node does. Without `dispatch` it sends nothing, and leaves the background duties to others. */
+  readonly roles: readonly NodeRole[];
 }
 
 export const ENGINE_DEFAULTS: EngineOptions = {
@@ -70,5 +73,6 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   expireEveryMs: 10_000,
   fanOutAtOnceMax: LIMITS.fanOutAtOnceMax,
   stopGraceMs: 5000,
-  dispatch: true,
+  leasesEveryMs: 5000,
+  roles: NODE_ROLES,
 };

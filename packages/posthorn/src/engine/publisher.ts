@@ -2,15 +2,11 @@
  * Publish: check, fan out, accept. An event that is answered with `accepted` is durable; one that is refused left
  * nothing behind. Batches form by themselves: what queued up while the store committed goes with its next commit.
  */
-import { hash } from "node:crypto";
 import { messageOf, notFound, PosthornError, unreachable } from "../base/errors.ts";
-import { locatorOf, newId } from "../base/ids.ts";
+import { type AppId, locatorOf, newId, type PublicationId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
-import { DEFAULTS, LIMITS } from "../domain/defaults.ts";
-import { type EventEnvelope, eventEnvelopeSchema } from "../domain/event.ts";
-import { isEventTypeName } from "../domain/event-types.ts";
-import { parseInput } from "../domain/input.ts";
-import { buildPayload, type Payload } from "../domain/payload.ts";
+import { LIMITS } from "../domain/defaults.ts";
+import type { EventEnvelope } from "../domain/event.ts";
 import type { Publication } from "../domain/publication.ts";
 import { scheduleMsMax } from "../domain/retry-schedule.ts";
 import type { Acceptance, AcceptResult, NewDelivery, StoreWriter } from "../store/store.ts";
@@ -22,30 +18,26 @@ import type { EndpointRuntime } from "./endpoint-runtime.ts";
 import type { PublishOutcome } from "./engine.ts";
 import { matchingEndpoints } from "./fan-out.ts";
 import type { FiguresCounter } from "./figures.ts";
+import type { Hold } from "./hold.ts";
 import type { EngineOptions } from "./options.ts";
+import { conflict, type Prepared, prepare } from "./prepared.ts";
 
 /** An app whose configuration changes faster than this many reads has other troubles. */
-const STALE_MAX = 20;
+export const STALE_MAX = 20;
 
-/** A publication on its way: what a repeat after `stale` needs. */
-interface Prepared {
-  readonly envelope: EventEnvelope;
-  readonly data: Uint8Array;
-  readonly timestamp: string;
-  readonly payload: Payload;
-  readonly deliverAtMs: number | null;
-  readonly idempotency: Acceptance["idempotency"];
-}
-
-interface Planned {
+export interface Planned {
   readonly acceptance: Acceptance;
   /** Deliveries that have a place in memory if they are accepted. */
   readonly handOvers: readonly HandOver[];
   readonly matched: number;
 }
 
+/** `taken`: another node was quicker. */
+export type PickedUp = PublishOutcome | { readonly kind: "taken" };
+
 export interface PublisherNeeds {
   readonly write: StoreWriter;
+  readonly hold: Pick<Hold, "check">;
   readonly apps: AppRuntimes;
   readonly catalogue: Catalogue;
   readonly dispatcher: Dispatcher;
@@ -73,11 +65,11 @@ export class Publisher {
   async publish(publication: Publication): Promise<PublishOutcome> {
     try {
       const outcome = await this.#publish(publication, null);
-      if (outcome.kind === "accepted") this.#count(outcome.duplicate);
+      if (outcome.kind === "accepted") this.count(outcome.duplicate);
       return outcome;
     } catch (error) {
       this.#needs.figures.refused += 1;
-      return { kind: "refused", error: this.#asProblem(error) };
+      return { kind: "refused", error: this.problemOf(error) };
     }
   }
 
@@ -92,32 +84,41 @@ export class Publisher {
   }
 
   async #publish(publication: Publication, only: EndpointRuntime | null): Promise<PublishOutcome> {
-    this.#checkRoom();
-    const envelope = parseInput(eventEnvelopeSchema, publication.envelope);
-    const prepared = this.#prepare(envelope, publication);
+    this.checkRoom();
+    const prepared = prepare(publication, this.#needs.options.payloadBytesMax);
+    const { envelope } = prepared;
     for (let turn = 0; turn < STALE_MAX; turn++) {
-      const app = this.#needs.apps.peek(envelope.app) ?? (await this.#needs.apps.get(envelope.app));
-      if (app === undefined) throw appNotFound(envelope.app);
+      const app = this.#needs.apps.peek(envelope.app) ?? (await this.app(envelope.app));
       const check = this.#needs.catalogue.check(envelope.type, prepared.data);
       if (check !== undefined) await check;
-      const planned = this.#plan(app, prepared, only);
+      const planned = this.plan(app, prepared, only);
       const result = await this.#accept(planned);
-      const outcome = this.#conclude(result, planned, envelope);
-      if (outcome !== "again") return outcome;
-      this.#needs.apps.forget(app.app.id);
-      this.#needs.catalogue.forget();
+      const outcome = this.conclude(result, planned, envelope);
+      if (outcome === "again") this.reload(app.app.id);
+      else if (outcome.kind !== "taken") return outcome;
     }
-    throw new PosthornError(
-      "overloaded",
-      `The configuration of app "${envelope.app}" changes too fast. Try again.`,
-      {
-        retryAfterSeconds: 1,
-      },
-    );
+    throw changesTooFast(envelope.app);
   }
 
-  #checkRoom(): void {
-    const { options, dispatcher } = this.#needs;
+  // ---- steps, also for publications that are picked up in order ----------------------------------------------------
+
+  /** @throws PosthornError `not_found` */
+  async app(reference: string): Promise<AppRuntime> {
+    const app = await this.#needs.apps.get(reference);
+    if (app === undefined) throw appNotFound(reference);
+    return app;
+  }
+
+  /** What is known of the app and of the types is old. */
+  reload(appId: AppId): void {
+    this.#needs.apps.forget(appId);
+    this.#needs.catalogue.forget();
+  }
+
+  /** @throws PosthornError `held`, `stopping`, `overloaded` */
+  checkRoom(): void {
+    const { options, dispatcher, hold } = this.#needs;
+    hold.check();
     if (dispatcher.stopping)
       throw new PosthornError("stopping", "The server is stopping. Try again.", { retryAfterSeconds: 5 });
     if (
@@ -130,33 +131,13 @@ export class Publisher {
     });
   }
 
-  #prepare(envelope: EventEnvelope, { data, raw, idempotencyKey }: Publication): Prepared {
-    if (data === undefined)
-      throw new PosthornError("missing_field", "/data is required and must be JSON.", { pointer: "/data" });
-    if (!isEventTypeName(envelope.type)) throw badTypeName(envelope.type);
-    const timestamp = envelope.timestamp ?? new Date().toISOString();
-    const payload = buildPayload(envelope.type, timestamp, data);
-    const { payloadBytesMax } = this.#needs.options;
-    if (payload.bytes.length > payloadBytesMax) {
-      throw new PosthornError(
-        "payload_too_large",
-        `The payload has ${payload.bytes.length} bytes; at most ${payloadBytesMax} are allowed.`,
-        {
-          pointer: "/data",
-        },
-      );
-    }
-    return {
-      envelope,
-      data,
-      timestamp,
-      payload,
-      deliverAtMs: deliverAtMs(envelope.deliverAt),
-      idempotency: idempotencyOf(envelope.uid, idempotencyKey, raw),
-    };
-  }
-
-  #plan(app: AppRuntime, prepared: Prepared, only: EndpointRuntime | null): Planned {
+  /** Chooses the endpoints, and reserves what places in memory there are for them. */
+  plan(
+    app: AppRuntime,
+    prepared: Prepared,
+    only: EndpointRuntime | null = null,
+    publication?: PublicationId,
+  ): Planned {
     const { envelope, payload, timestamp } = prepared;
     const { dispatcher, options, figures } = this.#needs;
     const locator = locatorOf(app.app.id);
@@ -213,6 +194,7 @@ export class Publisher {
         fanOut: later.map((runtime) => runtime.endpoint.id),
         idempotency: prepared.idempotency,
         source: null,
+        ...(publication === undefined ? {} : { publication }),
       },
     };
   }
@@ -230,7 +212,8 @@ export class Publisher {
     }
   }
 
-  #conclude(result: AcceptResult, planned: Planned, envelope: EventEnvelope): PublishOutcome | "again" {
+  /** `again`: it was planned with an old configuration. */
+  conclude(result: AcceptResult, planned: Planned, { app }: EventEnvelope): PickedUp | "again" {
     const { dispatcher } = this.#needs;
     const { event } = planned.acceptance;
     if (result.kind !== "accepted") dispatcher.unreserve(planned.handOvers);
@@ -259,7 +242,9 @@ export class Publisher {
       case "gone":
         // Gone for the store may be an old id behind a uid that was given anew: look once more.
         this.#needs.apps.forget(event.appId);
-        throw appNotFound(envelope.app);
+        throw appNotFound(app);
+      case "taken":
+        return result;
       case "full":
         throw new PosthornError(
           "storage_full",
@@ -286,12 +271,12 @@ export class Publisher {
     if (fanOut.length > 0) this.#needs.fanOutPending();
   }
 
-  #count(duplicate: boolean): void {
+  count(duplicate: boolean): void {
     if (duplicate) this.#needs.figures.duplicates += 1;
     else this.#needs.figures.accepted += 1;
   }
 
-  #asProblem(error: unknown): PosthornError {
+  problemOf(error: unknown): PosthornError {
     if (error instanceof PosthornError) return error;
     this.#needs.logger.error({ error: messageOf(error) }, "publish.failed");
     return new PosthornError("internal", "The event could not be stored.", { cause: error });
@@ -325,22 +310,6 @@ export function expiresInMs(schedule: readonly number[]): number {
   return scheduleMsMax(schedule) + LIMITS.waitMsMax;
 }
 
-function deliverAtMs(deliverAt: string | undefined): number | null {
-  if (deliverAt === undefined) return null;
-  const atMs = Date.parse(deliverAt);
-  if (atMs - Date.now() > LIMITS.deliverAtMsMax) {
-    throw new PosthornError(
-      "invalid_deliver_at",
-      `/deliverAt is more than 30 days ahead (${deliverAt}). Publish it later.`,
-      {
-        pointer: "/deliverAt",
-        value: deliverAt,
-      },
-    );
-  }
-  return atMs;
-}
-
 function refuseOrdered(matched: readonly EndpointRuntime[], envelope: EventEnvelope): void {
   const ordered = matched.find((runtime) => runtime.orderKeyOf(envelope.orderingKey ?? null) !== null);
   if (ordered === undefined) return;
@@ -351,27 +320,10 @@ function refuseOrdered(matched: readonly EndpointRuntime[], envelope: EventEnvel
   );
 }
 
-/** Both kinds of key deduplicate within the app for 24 h; the fingerprint is of the request as sent. */
-function idempotencyOf(
-  uid: string | undefined,
-  key: string | null,
-  raw: Uint8Array,
-): Acceptance["idempotency"] {
-  if (uid === undefined && key === null) return [];
-  const fingerprint = hash("sha256", raw, "buffer");
-  const records = [];
-  if (uid !== undefined) records.push({ key: `uid:${uid}`, fingerprint });
-  if (key !== null) records.push({ key: `key:${key}`, fingerprint });
-  return records;
-}
-
-function conflict(key: string, eventId: string): PosthornError {
-  const [kind, shown] = key.startsWith("uid:") ? ["uid", key.slice(4)] : ["Idempotency-Key", key.slice(4)];
-  return new PosthornError(
-    "idempotency_conflict",
-    `The ${kind} "${shown}" was used in the last ${DEFAULTS.idempotencyMs / 3_600_000} h for event ${eventId} with another request. Use a new one, or send the same request.`,
-    { pointer: kind === "uid" ? "/uid" : "", value: shown },
-  );
+export function changesTooFast(app: string): PosthornError {
+  return new PosthornError("overloaded", `The configuration of app "${app}" changes too fast. Try again.`, {
+    retryAfterSeconds: 1,
+  });
 }
 
 function appNotFound(reference: string): PosthornError {
@@ -380,15 +332,4 @@ function appNotFound(reference: string): PosthornError {
     pointer: "/app",
     value: reference,
   });
-}
-
-function badTypeName(type: string): PosthornError {
-  return new PosthornError(
-    "invalid_field",
-    `/type must be segments of letters, digits, _ and -, joined by dots (got "${type}").`,
-    {
-      pointer: "/type",
-      value: type,
-    },
-  );
 }

@@ -16,7 +16,6 @@ function outcomeOf(breaker: BreakerChange | null = null, startedAtMs = monotonic
   return {
     settlement: {
       incarnation,
-      epoch: 1,
       deliveryId: id,
       appId,
       endpointId,
@@ -92,6 +91,8 @@ describe("the settler", { timeout: 10_000 }, () => {
 
   test("of several changes of one breaker in a batch the last one counts", async () => {
     const change = (state: "open" | "half_open", endpointId = lane.id) => ({
+      incarnation,
+      epoch: 1,
       endpointId,
       state,
       probeInMs: 0,

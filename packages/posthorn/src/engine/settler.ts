@@ -5,6 +5,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { monotonicMs } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
+import type { DeliveryId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { LIMITS } from "../domain/defaults.ts";
 import type { BreakerChange, NewAttempt, Settlement, SettleResult, StoreWriter } from "../store/store.ts";
@@ -58,6 +59,11 @@ export class Settler {
 
   settle(outcome: Outcome): Promise<SettleResult> {
     return this.#batches.push(outcome, 200 + (outcome.attempt?.responseBody?.length ?? 0));
+  }
+
+  /** The deliveries whose outcomes the store has not confirmed yet. */
+  *settling(): Iterable<DeliveryId> {
+    for (const { settlement } of this.#batches.unanswered()) yield settlement.deliveryId;
   }
 
   async idle(): Promise<void> {

@@ -1,5 +1,5 @@
 /** Where the vault's master key comes from: the environment, else a file that is made at the first start. */
-import { randomBytes } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { makeSecretFile } from "./secret-file.ts";
 import { MASTER_KEY_BYTES } from "./vault.ts";
@@ -20,6 +20,11 @@ export function loadMasterKey({ fromEnvironment, file }: MasterKeySource): Uint8
     return decode(fromEnvironment, "POSTHORN_MASTER_KEY");
   }
   return read(file) ?? make(file);
+}
+
+/** 16 bytes by which nodes that share a store see whether they have the same master key. They say nothing about the key. */
+export function masterKeyCheck(masterKey: Uint8Array): Uint8Array {
+  return createHmac("sha256", masterKey).update("posthorn key check").digest().subarray(0, 16);
 }
 
 function read(file: string): Uint8Array | undefined {

@@ -1,5 +1,14 @@
 /** What a store keeps and shows: configuration with its lanes, and what can be found and listed. Part of the contract. */
-import type { AppId, DeliveryId, EndpointId, EventId, KeyId, ReplayId } from "../base/ids.ts";
+import type {
+  AppId,
+  DeliveryId,
+  EndpointId,
+  EventId,
+  IncarnationId,
+  KeyId,
+  PublicationId,
+  ReplayId,
+} from "../base/ids.ts";
 import type { App } from "../domain/app.ts";
 import type { Attempt } from "../domain/attempt.ts";
 import type { BreakerState } from "../domain/breaker.ts";
@@ -9,6 +18,8 @@ import type { Event } from "../domain/event.ts";
 import type { EventType } from "../domain/event-type.ts";
 import type { Figures } from "../domain/figures.ts";
 import type { Key } from "../domain/key.ts";
+import type { Node } from "../domain/node.ts";
+import type { StoredPublication } from "../domain/publication.ts";
 import type { Replay } from "../domain/replay.ts";
 // ---- configuration ------------------------------------------------------------------------------------------------
 
@@ -32,6 +43,10 @@ export interface LaneRecord {
   readonly endpointId: EndpointId;
   readonly appId: AppId;
   readonly epoch: number;
+  /** The node that alone sends for it; null: shared, or nobody's yet. */
+  readonly owner: IncarnationId | null;
+  /** Ordered, rate-limited or with a small cap: never shared. */
+  readonly exclusive: boolean;
   readonly breaker: BreakerState;
   /** Something is stored unleased, so a hand-off must queue behind it. */
   readonly backlog: boolean;
@@ -47,6 +62,8 @@ export interface AppConfig {
 export interface KnownEndpoint {
   readonly endpointId: EndpointId;
   readonly version: number;
+  /** Of its lane; undefined: not compared. */
+  readonly epoch?: number;
 }
 
 export type Change =
@@ -86,7 +103,9 @@ export type Change =
     }
   | { readonly kind: "replay_cancelled"; readonly id: ReplayId }
   /** Lifts the blocks of an ordered lane whose head dead-lettered under `onDeadLetter: "block"`. */
-  | { readonly kind: "unblock"; readonly endpointId: EndpointId };
+  | { readonly kind: "unblock"; readonly endpointId: EndpointId }
+  /** A refused publication waits for a node again, in its old place. */
+  | { readonly kind: "publication_retried"; readonly id: PublicationId };
 
 export type SaveResult =
   | { readonly kind: "saved" }
@@ -99,7 +118,9 @@ export type RemoveTarget =
   | { readonly kind: "endpoint"; readonly id: EndpointId }
   | { readonly kind: "event_type"; readonly name: string }
   | { readonly kind: "key"; readonly id: KeyId }
-  | { readonly kind: "payload"; readonly eventId: EventId };
+  | { readonly kind: "payload"; readonly eventId: EventId }
+  /** A refused one. */
+  | { readonly kind: "publication"; readonly id: PublicationId };
 
 // ---- reading ------------------------------------------------------------------------------------------------------
 
@@ -132,6 +153,9 @@ export interface Resources {
   delivery: Delivery;
   attempt: Attempt;
   replay: StoredReplay;
+  node: Node;
+  /** Listed: those that were refused. */
+  publication: StoredPublication;
 }
 export type ResourceKind = keyof Resources;
 
@@ -170,6 +194,20 @@ export interface Page<Row> {
 
 export type DueCursor = string;
 
+export interface DueQuery {
+  readonly lanesMax: number;
+  readonly after?: DueCursor;
+  /** Leaves out lanes that another living node owns. */
+  readonly for?: IncarnationId;
+}
+
+/** Something another node did that this one should look at soon. It may get lost: whoever relies on it also looks by himself. */
+export type Wake =
+  | { readonly kind: "due" }
+  | { readonly kind: "app_changed"; readonly appId: AppId }
+  | { readonly kind: "keys_changed" }
+  | { readonly kind: "types_changed" };
+
 export interface DueLanes {
   readonly lanes: readonly LaneRecord[];
   /** Of lanes not due yet; null: none has a due time. */
@@ -205,4 +243,8 @@ export interface StoreHealth {
   readonly prunedAgoMs: number | null;
   /** False once below the reserve: accepting answers `full`, settling goes on. */
   readonly accepting: boolean;
+  /** What it does not promise as it is set up, a sentence each; empty: all is as it should be. */
+  readonly warnings: readonly string[];
+  /** Until when rows can be stored without anything to be made before; null: without end. */
+  readonly partitionsUntilMs: number | null;
 }

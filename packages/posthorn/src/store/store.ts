@@ -1,5 +1,5 @@
 /**
- * CONTRACT of a store: the one system of record. 25 methods in the words of the domain, batch-shaped, read and write apart.
+ * CONTRACT of a store: the one system of record. Its methods speak the words of the domain, batch-shaped, read and write apart.
  * Both stores pass store.conformance.ts.
  *
  * - A method that resolves has committed and synced: after it, no crash takes the effect back.
@@ -8,13 +8,14 @@
  * - A lease belongs to a node incarnation. What a voided incarnation writes is fenced: its attempt is recorded,
  *   its verdict is not, except that a late success finishes a delivery that is still unfinished.
  */
-import type { EndpointId, IncarnationId } from "../base/ids.ts";
+import type { DeliveryId, EndpointId, IncarnationId, PublicationId } from "../base/ids.ts";
 import type { EndpointFigures } from "../domain/figures.ts";
+import type { PublicationProblem, StoredPublication } from "../domain/publication.ts";
 import type {
   AppConfig,
   Change,
-  DueCursor,
   DueLanes,
+  DueQuery,
   EndpointConfig,
   KnownEndpoint,
   ListQuery,
@@ -27,16 +28,21 @@ import type {
   Stats,
   StatsQuery,
   StoreHealth,
+  Wake,
 } from "./records.ts";
 import type {
   Acceptance,
   AcceptResult,
+  Beat,
   BreakerChange,
   CancelTarget,
   Claim,
   ClaimedLane,
   DutyResult,
   EndedDelivery,
+  ExclusiveDuty,
+  Lease,
+  NewNode,
   PruneResult,
   RedeliverResult,
   Redelivery,
@@ -50,10 +56,14 @@ export type * from "./records.ts";
 export type * from "./work.ts";
 
 export interface Store {
+  /** Several nodes may have it open: what one knows by heart, another may have changed. */
+  readonly shared: boolean;
   readonly write: StoreWriter;
   readonly read: StoreReader;
   /** Writes a consistent copy of everything committed to a new file or target, while serving. */
   backup(target: string): Promise<void>;
+  /** Tells of what other nodes did. Answers how to stop listening. */
+  watch(listener: (wake: Wake) => void): () => void;
   /** Moves the store's `now` forward. For tests only. */
   advance(ms: number): Promise<void>;
   close(): Promise<void>;
@@ -61,9 +71,13 @@ export interface Store {
 
 export interface StoreWriter {
   /** Registers a starting node. On a store for one node this voids every earlier incarnation. */
-  enlist(node: { readonly name: string; readonly version: string }): Promise<IncarnationId>;
-  /** Says that the node lives. False: it was voided, and must stop sending. */
-  beat(incarnation: IncarnationId): Promise<boolean>;
+  enlist(node: NewNode): Promise<IncarnationId>;
+  /** Says that the node lives, and hears whether others still believe it. */
+  beat(incarnation: IncarnationId): Promise<Beat>;
+  /** The node ends. What it still holds is rescued at once. */
+  retire(incarnation: IncarnationId): Promise<void>;
+  /** Whether this node has the duty: it had it, or nobody who lives did. */
+  takeDuty(duty: ExclusiveDuty, incarnation: IncarnationId): Promise<boolean>;
   /** Event, deliveries, idempotency records and source position of each element, all or nothing. */
   accept(acceptances: readonly Acceptance[]): Promise<AcceptResult[]>;
   /** Continues events stored with a fan-out cursor, at most `deliveriesMax` new deliveries (class 1, unleased). */
@@ -91,6 +105,8 @@ export interface StoreWriter {
   advanceReplay(step: ReplayStep): Promise<boolean>;
   /** Adds figures to the current minute of this node. */
   record(incarnation: IncarnationId, figures: readonly EndpointFigures[]): Promise<void>;
+  /** Keeps a publication that cannot become an event, with what is wrong with it. False: it is not there any more. */
+  refusePublication(id: PublicationId, problem: PublicationProblem): Promise<boolean>;
   /** Deletes what is past its retention and not needed by an unfinished delivery, at most `rowsMax` rows of each kind. */
   prune(rowsMax: number): Promise<PruneResult>;
 }
@@ -106,7 +122,14 @@ export interface StoreReader {
   /** One page, newest first (event types and attempts: first first). */
   list<Kind extends ResourceKind>(kind: Kind, query: ListQuery): Promise<Page<Resources[Kind]>>;
   /** Lanes with work that may run now, and when the next one will have. Pages by `after`, so that no lane starves. */
-  dueLanes(query: { readonly lanesMax: number; readonly after?: DueCursor }): Promise<DueLanes>;
+  dueLanes(query: DueQuery): Promise<DueLanes>;
+  /** What is leased to a node, in the order of ids: it gives back what it does not hold. */
+  leases(
+    incarnation: IncarnationId,
+    page: { readonly limit: number; readonly after?: DeliveryId },
+  ): Promise<readonly Lease[]>;
+  /** Events published inside users' own transactions and committed, the earliest first. */
+  publications(limit: number): Promise<readonly StoredPublication[]>;
   stats(query: StatsQuery): Promise<Stats>;
   health(): Promise<StoreHealth>;
 }

@@ -6,6 +6,7 @@ import type {
   EndpointId,
   EventId,
   IncarnationId,
+  PublicationId,
   ReplayId,
 } from "../base/ids.ts";
 import type { AttemptOutcome } from "../domain/attempt.ts";
@@ -17,6 +18,7 @@ import type {
   DeliveryTrigger,
   FinalState,
 } from "../domain/delivery.ts";
+import type { NodeRole } from "../domain/node.ts";
 // ---- accept -------------------------------------------------------------------------------------------------------
 
 export interface Acceptance {
@@ -30,6 +32,8 @@ export interface Acceptance {
   readonly idempotency: readonly { readonly key: string; readonly fingerprint: Uint8Array }[];
   /** Where the source had got to, committed with the event. */
   readonly source: { readonly sourceId: string; readonly position: Uint8Array } | null;
+  /** What it was picked up from: deleted with the event's commit. */
+  readonly publication?: PublicationId;
 }
 
 export interface NewEvent {
@@ -60,7 +64,10 @@ export interface NewDelivery {
 }
 
 export type AcceptResult =
-  /** `unleased`: deliveries that wanted a lease and did not get one, because an ordered lane or key was not empty. */
+  /**
+   * `unleased`: deliveries that wanted a lease and did not get one: an ordered lane or key was not empty, or another node
+   * owns the lane.
+   */
   | { readonly kind: "accepted"; readonly unleased: readonly DeliveryId[] }
   | {
       readonly kind: "duplicate";
@@ -74,6 +81,8 @@ export type AcceptResult =
   | { readonly kind: "stale" }
   /** The app is gone. */
   | { readonly kind: "gone" }
+  /** Its publication is not there any more: another node has picked it up. */
+  | { readonly kind: "taken" }
   | { readonly kind: "full" }
   | { readonly kind: "failed"; readonly message: string };
 
@@ -95,8 +104,10 @@ export interface LaneRoom {
 
 export interface ClaimedLane {
   readonly endpointId: EndpointId;
-  /** Fences the lane's owner; settlements carry it back. */
+  /** Fences what is said about the lane; breaker changes carry it back. */
   readonly epoch: number;
+  /** Another node owns the lane. */
+  readonly elsewhere: boolean;
   readonly deliveries: readonly ClaimedDelivery[];
   /** More of this lane is due now. */
   readonly more: boolean;
@@ -122,7 +133,6 @@ export interface ClaimedDelivery {
 
 export interface Settlement {
   readonly incarnation: IncarnationId;
-  readonly epoch: number;
   readonly deliveryId: DeliveryId;
   readonly appId: AppId;
   readonly endpointId: EndpointId;
@@ -167,11 +177,45 @@ export interface LaneFailures {
   readonly failures: number;
 }
 
+/**
+ * Opening a breaker makes the lane its node's own. Of nodes that share a lane the first one's change counts: another with
+ * the same epoch, or an older one, is passed over.
+ */
 export interface BreakerChange {
+  readonly incarnation: IncarnationId;
+  /** Of the lane, as the node knew it. */
+  readonly epoch: number;
   readonly endpointId: EndpointId;
   readonly state: BreakerState;
   /** open: when one due delivery may be tried. */
   readonly probeInMs: number;
+}
+
+// ---- nodes --------------------------------------------------------------------------------------------------------
+
+export interface NewNode {
+  readonly name: string;
+  readonly version: string;
+  readonly roles: readonly NodeRole[];
+}
+
+export interface Beat {
+  /** False: it was voided. Whatever it held is rescued, and it must enlist anew. */
+  readonly alive: boolean;
+  /** Until then, on the monotonic clock, no other node takes its leases over; after that it must not start an attempt. */
+  readonly validUntilMs: number;
+  /** Living nodes that dispatch, itself included. */
+  readonly dispatchers: number;
+}
+
+/** Duties that one node has at a time, for as long as it lives. */
+export type ExclusiveDuty = "replay" | "publications";
+
+export interface Lease {
+  readonly deliveryId: DeliveryId;
+  readonly appId: AppId;
+  readonly endpointId: EndpointId;
+  readonly eventId: EventId;
 }
 
 // ---- duties -------------------------------------------------------------------------------------------------------

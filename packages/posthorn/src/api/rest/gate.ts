@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from "fastify";
 import { PosthornError } from "../../base/errors.ts";
 import type { Key, KeyRole } from "../../domain/key.ts";
-import { allowedMethods, methodNotAllowed, noRoute } from "./no-route.ts";
+import { allowedMethods, methodNotAllowed, noApi, noRoute } from "./no-route.ts";
 import type { Route } from "./route.ts";
 
 type Hook = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void;
@@ -18,17 +18,18 @@ const STOP_RETRY_AFTER_SECONDS = 5;
 
 export interface GateOptions {
   readonly routes: readonly Route[];
+  readonly api: boolean;
   authenticate(secret: string): Promise<Key | undefined>;
 }
 
-export function createGate({ routes, authenticate }: GateOptions): Gate {
+export function createGate({ routes, api, authenticate }: GateOptions): Gate {
   let draining = false;
 
   /** Here and not after the body: what is sent to nowhere is not read. */
   function lost(request: FastifyRequest, reply: FastifyReply): PosthornError {
     const path = request.url.split("?", 1)[0] ?? "";
     const allowed = allowedMethods(routes, path);
-    if (allowed.length === 0) return noRoute(path);
+    if (allowed.length === 0) return api ? noRoute(path) : noApi(path);
     reply.header("allow", allowed.join(", "));
     return methodNotAllowed(request.method, allowed);
   }

@@ -16,6 +16,18 @@ const readyView = z
   .object({
     status: z.enum(["ready", "not_ready"]),
     problems: z.array(z.string()).describe("One line for each thing that is not as it should be"),
+    warnings: z
+      .array(z.string())
+      .describe(
+        "One line for each thing that the store does not promise as it is set up; the node is ready all the same",
+      ),
+    store: z
+      .object({
+        kind: z.string(),
+        durability: z.string().describe("What it does so that a committed write survives"),
+      })
+      .nullable()
+      .describe("null: it cannot be read"),
   })
   .meta({ id: "Ready" });
 
@@ -43,12 +55,15 @@ export function healthRoutes(engine: Pick<Engine, "health" | "counters">, option
         { status: 503, description: "Not ready", schema: readyView },
       ],
       async handle() {
-        const health = await engine.health();
-        const ready = health.ready && !options.stopping();
-        const problems = options.stopping()
-          ? ["The server is stopping.", ...health.problems]
-          : health.problems;
-        return json(ready ? 200 : 503, { status: ready ? "ready" : "not_ready", problems }, NO_STORE);
+        const { ready, problems, warnings, store } = await engine.health();
+        const stopping = options.stopping();
+        const view: z.input<typeof readyView> = {
+          status: ready && !stopping ? "ready" : "not_ready",
+          problems: stopping ? [...new Set(["The server is stopping.", ...problems])] : [...problems],
+          warnings: [...warnings],
+          store: store === null ? null : { kind: store.kind, durability: store.durability },
+        };
+        return json(view.status === "ready" ? 200 : 503, view, NO_STORE);
       },
     }),
     route({

@@ -28,6 +28,8 @@ export interface HttpLimits extends BodyLimits {
 
 export interface HttpOptions {
   readonly routes: readonly Route[];
+  /** False: this node has not the role. */
+  readonly api: boolean;
   authenticate(secret: string): Promise<Key | undefined>;
   readonly logger: Logger;
   readonly requestLog: boolean;

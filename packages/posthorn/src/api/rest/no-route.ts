@@ -35,3 +35,10 @@ export function noRoute(path: string): PosthornError {
     `There is nothing at ${path.slice(0, 120)}. See /docs for the addresses of this API.`,
   );
 }
+
+export function noApi(path: string): PosthornError {
+  return new PosthornError(
+    "not_found",
+    `This node does not serve ${path.slice(0, 120)}: it runs without the role "api". Ask a node that has it.`,
+  );
+}

@@ -9,8 +9,11 @@ import { endpointRoutes } from "./endpoints.ts";
 import { eventTypeRoutes } from "./event-types.ts";
 import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
+import { holdRoutes } from "./hold.ts";
 import { createHttp, type Http, type HttpLimits } from "./http.ts";
 import { keyRoutes } from "./keys.ts";
+import { nodeRoutes } from "./nodes.ts";
+import { publicationRoutes } from "./publications.ts";
 import { replayRoutes } from "./replays.ts";
 import type { Route } from "./route.ts";
 import { statsRoutes } from "./stats.ts";
@@ -22,6 +25,8 @@ export interface RestServerOptions {
   readonly engine: ServedEngine;
   readonly logger: Logger;
   readonly version: string;
+  /** False: a node without the role `api`, which answers only how it is. Default true. */
+  readonly api?: boolean;
   /** /metrics without a key. */
   readonly metricsOpen?: boolean;
   /** One log line per request. */
@@ -56,11 +61,13 @@ export const HTTP_LIMITS: HttpLimits = {
 };
 
 export function createRestServer(options: RestServerOptions): RestServer {
-  const { engine, logger, version, metricsOpen = false, requestLog = false } = options;
+  const { engine, logger, version, api = true, metricsOpen = false, requestLog = false } = options;
   let stopping = false;
-  const routes = restRoutes(engine, { version, metricsOpen, stopping: () => stopping });
+  const health = { metricsOpen, stopping: () => stopping };
+  const routes = api ? restRoutes(engine, { version, ...health }) : healthRoutes(engine, health);
   const http = createHttp({
     routes,
+    api,
     authenticate: (secret) => engine.keys.authenticate(secret),
     logger,
     requestLog,
@@ -96,6 +103,9 @@ export function restRoutes(
     ...statsRoutes(engine),
     ...eventTypeRoutes(engine),
     ...keyRoutes(engine),
+    ...nodeRoutes(engine),
+    ...publicationRoutes(engine),
+    ...holdRoutes(engine),
     ...healthRoutes(engine, options),
   ];
   return [...routes, ...docsRoutes(routes, options.version)];

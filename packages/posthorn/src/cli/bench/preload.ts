@@ -52,7 +52,7 @@ async function filler(
   store: Store,
   { endpoints, dataBytes, state }: PreloadOptions,
 ): Promise<(from: number, count: number) => Promise<void>> {
-  const incarnation = await store.write.enlist({ name: "preload", version: "0" });
+  const incarnation = await store.write.enlist({ name: "preload", version: "0", roles: ["dispatch"] });
   const lease = state === "delivered" ? incarnation : null;
   const places: { appId: AppId; configVersion: number; endpointId: EndpointId }[] = [];
   for (const { app, endpointId } of endpoints) {
@@ -109,7 +109,6 @@ async function filler(
       if (lease === null) continue;
       settlements.push({
         incarnation,
-        epoch: 0,
         deliveryId,
         appId,
         endpointId,

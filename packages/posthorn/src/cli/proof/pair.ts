@@ -90,8 +90,10 @@ function* missingAttempts(requests: readonly ReceivedLine[], facts: DeliveryFact
 function* earlyRetries(
   { retrySchedule }: PlannedEndpoint,
   requests: readonly ReceivedLine[],
-  attempts: readonly AttemptFacts[],
+  recorded: readonly AttemptFacts[],
 ): Iterable<Finding> {
+  const late = new Set(lateAttempts(recorded));
+  const attempts = recorded.filter((attempt) => !late.has(attempt));
   const oneToOne =
     requests.length === attempts.length && attempts.every(({ outcome }) => outcome !== "unknown");
   let failures = 0;
@@ -112,4 +114,16 @@ function* earlyRetries(
         `attempt ${next.number} after ${Math.round(waitedMs)} ms, due after ${delaySeconds} s`,
       ];
   }
+}
+
+/**
+ * Of writers that were taken for dead and came back: begun before the `unknown` attempt that was put on record for them, and
+ * told after it. They have no place in the schedule.
+ */
+export function lateAttempts(attempts: readonly AttemptFacts[]): AttemptFacts[] {
+  return attempts.filter(({ startedAtMs }, index) =>
+    attempts
+      .slice(0, index)
+      .some((attempt) => attempt.outcome === "unknown" && startedAtMs < attempt.startedAtMs),
+  );
 }

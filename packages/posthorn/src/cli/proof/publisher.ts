@@ -14,24 +14,44 @@ export interface ToPublish {
 
 export interface PublisherOptions {
   readonly target: Target;
+  /** More nodes of the same cluster: all are published to in turn. */
+  readonly others?: readonly Target[];
   readonly key: string;
   readonly ledger: LedgerFile;
   /** Begins every idempotency key of this publisher. */
   readonly name: string;
+  /** Without an answer for so long, the connection is cut. Default: waits for ever. */
+  readonly patienceMs?: number;
+}
+
+/** A node, and the connection to it. */
+interface Door {
+  readonly target: Target;
+  readonly connection: HttpConnection;
+  /** It gave no answer lately: until then another one is asked first. */
+  avoidedUntilMs: number;
 }
 
 const REPEAT_AFTER_MS = 20;
+const AVOIDED_MS = 3000;
 
 export class Publisher {
   readonly #options: PublisherOptions;
-  readonly #connection: HttpConnection;
+  readonly #doors: Door[];
+  #turn = 0;
   #published = 0;
   /** Tries that got no answer: the server was gone, or went. */
   unanswered = 0;
+  /** Tries that were answered 503. */
+  unavailable = 0;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
-    this.#connection = new HttpConnection(options.target);
+    this.#doors = [options.target, ...(options.others ?? [])].map((target) => ({
+      target,
+      connection: new HttpConnection(target),
+      avoidedUntilMs: 0,
+    }));
   }
 
   /**
@@ -39,7 +59,7 @@ export class Publisher {
    * @throws Error when the server refuses it for good
    */
   async publish(event: ToPublish, signal?: AbortSignal): Promise<string | undefined> {
-    const { target, key, name } = this.#options;
+    const { key, name } = this.#options;
     this.#published += 1;
     const timestamp = new Date().toISOString();
     const payload = `{"type":"${event.eventType}","timestamp":"${timestamp}","data":${event.data}}`;
@@ -50,10 +70,9 @@ export class Publisher {
       "idempotency-key": `${name}-${this.#published}`,
     };
     const body = `{"app":"${event.app}",${order}${payload.slice(1)}`;
-    const request = postRequest(target, "/v1/events", headers, body);
     const intendedUs = nowUs();
     while (signal?.aborted !== true) {
-      const response = await this.#send(request);
+      const response = await this.#send(headers, body);
       if (response?.status === 202) {
         const { id } = JSON.parse(response.body) as { id: string };
         this.#record(event, id, bodyHash(Buffer.from(payload)), intendedUs);
@@ -67,16 +86,37 @@ export class Publisher {
   }
 
   close(): void {
-    this.#connection.close();
+    for (const { connection } of this.#doors) connection.close();
   }
 
-  #send(request: Buffer): Promise<Response | null> {
+  /** null: no answer. */
+  #send(headers: Readonly<Record<string, string>>, body: string): Promise<Response | null> {
+    const { patienceMs } = this.#options;
+    const door = this.#nextDoor();
+    const cut = () => door.connection.close();
+    const timer = patienceMs === undefined ? undefined : setTimeout(cut, patienceMs);
     return new Promise((resolve) => {
-      this.#connection.send(request, (error, response) => {
-        if (error !== null) this.unanswered += 1;
-        resolve(error === null ? response : null);
+      door.connection.send(postRequest(door.target, "/v1/events", headers, body), (_error, response) => {
+        clearTimeout(timer);
+        if (response === null) {
+          this.unanswered += 1;
+          door.avoidedUntilMs = performance.now() + AVOIDED_MS;
+        }
+        if (response?.status === 503) this.unavailable += 1;
+        resolve(response);
       });
     });
+  }
+
+  /** In turn, but for those that gave no answer lately. */
+  #nextDoor(): Door {
+    this.#turn += 1;
+    const nowMs = performance.now();
+    const inTurn = this.#doors.map((_, index) => this.#doors[(this.#turn + index) % this.#doors.length]!);
+    return (
+      inTurn.find(({ avoidedUntilMs }) => avoidedUntilMs <= nowMs) ??
+      inTurn.reduce((best, door) => (door.avoidedUntilMs < best.avoidedUntilMs ? door : best))
+    );
   }
 
   #record(event: ToPublish, eventId: string, hash: string, intendedUs: number): void {

@@ -39,7 +39,8 @@ export interface Receiver {
   readonly port: number;
   /** Adds endpoints, or changes those that it has. They are reached under `/<name>`. */
   set(endpoints: readonly ReceiverEndpoint[]): void;
-  counts(): ReceiverCounts;
+  /** @param endpoint its name; without one, of all */
+  counts(endpoint?: string): ReceiverCounts;
   /** So that what was received can be read by others. */
   flush(): void;
   close(): Promise<void>;
@@ -53,16 +54,17 @@ export async function startReceiver({
 }: ReceiverOptions): Promise<Receiver> {
   const endpoints = new Map<string, ReceiverEndpoint>();
   const ledger = new LedgerFile(ledgerFile);
-  let requests = 0;
-  let taken = 0;
+  const counted = new Map<string, { requests: number; taken: number }>();
 
   const responder: Responder = await listen((request) => {
     const receivedUs = nowUs();
     const name = request.path.slice(1);
     const endpoint = endpoints.get(name);
     const { answer, status } = choose(endpoint?.behaviour ?? { kind: "healthy" }, random);
-    requests += 1;
-    if (status === 200) taken += 1;
+    const count = counted.get(name) ?? { requests: 0, taken: 0 };
+    counted.set(name, count);
+    count.requests += 1;
+    if (status === 200) count.taken += 1;
     ledger.add(
       receivedText({
         eventId: request.header("webhook-id") ?? "-",
@@ -81,7 +83,16 @@ export async function startReceiver({
     set(changed) {
       for (const endpoint of changed) endpoints.set(endpoint.name, endpoint);
     },
-    counts: () => ({ requests, taken, refused: requests - taken }),
+    counts(endpoint) {
+      let requests = 0;
+      let taken = 0;
+      for (const [name, count] of counted) {
+        if (endpoint !== undefined && endpoint !== name) continue;
+        requests += count.requests;
+        taken += count.taken;
+      }
+      return { requests, taken, refused: requests - taken };
+    },
     flush: () => ledger.flush(),
     async close() {
       await responder.close();

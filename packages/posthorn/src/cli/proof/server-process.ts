@@ -1,4 +1,4 @@
-/** `posthorn serve` as a process of its own, on a data directory of its own, that may be killed and started again. */
+/** `posthorn serve` as a process of its own, on a data directory or a database, that may be killed and started again. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -7,6 +7,8 @@ import { NODE_ARGUMENTS, siblingModule } from "./child.ts";
 
 export interface ServerOptions {
   readonly dataDir: string;
+  /** URL of a store that nodes share. It goes through the environment: a password in argv is there for all to see. */
+  readonly store?: string;
   readonly key: string;
   /** 0: a free one. */
   readonly port?: number;
@@ -40,7 +42,7 @@ const LISTENING = /^Posthorn \S+ listens on (http\S+)/;
 
 /** @throws Error with what the server said, when it does not come up */
 export async function startServer(options: ServerOptions): Promise<ServerProcess> {
-  const { dataDir, key, port = 0, flags = [], under = [], environment = {}, onSpawn, onLog } = options;
+  const { dataDir, store, key, port = 0, flags = [], under = [], environment = {}, onSpawn, onLog } = options;
   const main = siblingModule(import.meta.url, "../main");
   const node = [process.execPath, ...NODE_ARGUMENTS, main];
   const serve = ["serve", "--data-dir", dataDir, "--port", String(port), ...LOOPBACK, ...flags];
@@ -51,7 +53,7 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
       ...process.env,
       NO_COLOR: "1",
       POSTHORN_ADMIN_KEY: key,
-
+      ...(store === undefined ? {} : { POSTHORN_STORE: store }),
       ...environment,
     },
   });

@@ -118,6 +118,24 @@ describe("a run that kept the promise", () => {
     assert.equal(verdictOf({ received, deliveries }).duplicatesExplained, 1);
   });
 
+  test("may have the attempt of a writer taken for dead, told late, outside of the schedule", () => {
+    const [failed] = attempts as [AttemptFacts];
+    const unknown = { number: 2, outcome: "unknown", startedAtMs: 9000, durationMs: 0 };
+    const again = { ...failed, number: 3, startedAtMs: 9010 };
+    const last = { ...attempts[1]!, number: 5, startedAtMs: 10_050 };
+    const late = { ...failed, number: 4, startedAtMs: 2100, durationMs: 7920 };
+    const received = [refused, refused, refused, taken];
+    const withAttempts = (...log: AttemptFacts[]) => ({
+      received,
+      deliveries: [{ ...delivery, attempts: log }],
+    });
+    assertBreaches(withAttempts(failed, unknown, again, late, last), {});
+    const begunSince = { ...late, startedAtMs: 9050, durationMs: 2 };
+    assertBreaches(withAttempts(failed, unknown, again, begunSince, { ...last, startedAtMs: 10_060 }), {
+      early_retry: 1,
+    });
+  });
+
   test("needs no look at the API for what went well at once", () => {
     assert.deepEqual(pairsToLookUp({ plan: [endpoint], accepted: [event], received: [taken] }), []);
     assertBreaches({ received: [taken], deliveries: [] }, {});
@@ -215,6 +233,36 @@ describe("order", () => {
     const deliveries = [{ ...delivery, attempts: [attempts[0]!, { ...attempts[1]!, startedAtMs: 1000 }] }];
     const { breaches } = verdictOf({ plan: [fifo], accepted: events, received, deliveries });
     assert.equal(breaches.out_of_order, 2, "the second too early, and the first after it");
+  });
+
+  test("is not broken by what a node sends once more that was taken for dead", () => {
+    const unknown = { number: 1, outcome: "unknown", startedAtMs: 1000, durationMs: 0 };
+    const takenOver = { ...delivery, attempts: [unknown, { ...attempts[1]!, startedAtMs: 1010 }] };
+    const run = { plan: [fifo], accepted: events, deliveries: [takenOver] };
+    assertBreaches({ ...run, received: [first, second, first, third] }, {});
+    assert.equal(verdictOf({ ...run, received: [first, second, first, third] }).duplicatesExplained, 1);
+    // One unknown attempt explains one late repeat, and only of its own delivery.
+    const twice = verdictOf({ ...run, received: [first, second, first, first, third] });
+    assert.equal(twice.breaches.out_of_order, 1);
+    assert.equal(verdictOf({ ...run, received: [first, second, third, second] }).breaches.out_of_order, 1);
+  });
+
+  test("is broken by a first arrival out of its place, whatever was unknown", () => {
+    const unknown = { number: 1, outcome: "unknown", startedAtMs: 1000, durationMs: 0 };
+    const both = events.map(({ eventId }) => ({
+      ...delivery,
+      eventId,
+      attempts: [unknown, { ...attempts[1]!, startedAtMs: 1010 }],
+    }));
+    const run = { plan: [fifo], accepted: events, deliveries: both };
+    // The second before the first had ended, and the first for the first time after it.
+    assert.equal(verdictOf({ ...run, received: [second, first, third] }).breaches.out_of_order, 2);
+    // The first has arrived but not ended; its retry is a late repeat, the second still too early.
+    const failedFirst = { ...first, status: 500 };
+    assert.equal(
+      verdictOf({ ...run, received: [failedFirst, second, first, third] }).breaches.out_of_order,
+      1,
+    );
   });
 
   test("goes on past a dead letter", () => {

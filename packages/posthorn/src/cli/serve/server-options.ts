@@ -30,7 +30,7 @@ export function withServerOptions(command: Command): Command {
 
 function optionOf(name: OptionName, flag: string): Option {
   const { doc, fallback } = CONFIG_OPTIONS[name];
-  const shown = Array.isArray(fallback) ? "none" : String(fallback);
+  const shown = (Array.isArray(fallback) ? fallback.join(",") : String(fallback)) || "none";
   const description = `${doc} (default: ${shown}, env: ${variableOf(name)})`;
   // A flag of two values may stand alone for true.
   if (typeof fallback === "boolean") return new Option(`${flag} [boolean]`, description).preset("true");

@@ -11,8 +11,12 @@ export function breakerStories(world: () => World): void {
     return found.lane;
   }
 
-  function setBreaker(endpointId: EndpointId, state: BreakerState, probeInMs = 30 * SECOND) {
-    return world().store.write.settle([], [{ endpointId, state, probeInMs }]);
+  async function setBreaker(endpointId: EndpointId, state: BreakerState, probeInMs = 30 * SECOND) {
+    const { epoch } = await lane(endpointId);
+    return world().store.write.settle(
+      [],
+      [{ incarnation: world().node, epoch, endpointId, state, probeInMs }],
+    );
   }
 
   test("an open breaker holds its lane until the probe, and outlives a restart", async () => {

@@ -5,12 +5,41 @@ import { DELIVERED, retryIn, SECOND, type World } from "./world.conformance.ts";
 export function rescueStories(world: () => World): void {
   const rescue = () => world().exhaust(() => world().store.write.rescue(10));
 
-  test("a start voids the one before it", async () => {
+  test("a node that retired is void, and no beat revives it", async () => {
     const old = world().node;
-    assert.equal(await world().store.write.beat(old), true);
+    const alive = async (node: typeof old): Promise<boolean> => (await world().store.write.beat(node)).alive;
+    assert.equal(await alive(old), true);
     await world().takeOver();
-    assert.equal(await world().store.write.beat(old), false);
-    assert.equal(await world().store.write.beat(world().node), true);
+    assert.equal(await alive(old), false);
+    assert.equal(await alive(world().node), true);
+    const nodes = (await world().store.read.list("node", { limit: 10 })).data;
+    assert.deepEqual(
+      nodes.map(({ id, state }) => [id, state]),
+      [
+        [world().node, "alive"],
+        [old, "retired"],
+      ],
+    );
+    assert.equal((await world().store.read.find("node", { id: old }))?.name, "test");
+  });
+
+  test("a node can ask what is leased to it, page by page", async () => {
+    const { app, endpoint } = await world().pair();
+    const sent = [];
+    for (let n = 0; n < 3; n++) sent.push(await world().send(app, endpoint));
+    await world().publish(app, endpoint);
+    const { node } = world();
+    const first = await world().store.read.leases(node, { limit: 2 });
+    const after = first.at(-1)?.deliveryId;
+    assert(after);
+    const rest = await world().store.read.leases(node, { limit: 2, after });
+    assert.deepEqual(
+      [...first, ...rest],
+      sent.map(({ id, ...facts }) => ({ deliveryId: id, ...facts })),
+    );
+    assert.equal((await world().store.read.find("node", { id: node }))?.leased, 3);
+    for (const each of sent) await world().settle(each, DELIVERED);
+    assert.deepEqual(await world().store.read.leases(node, { limit: 2 }), []);
   });
 
   test("what a crash left leased gets an `unknown` attempt and is due at once", async () => {

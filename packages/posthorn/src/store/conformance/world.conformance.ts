@@ -20,6 +20,7 @@ import type {
   ClaimedDelivery,
   ClaimedLane,
   NewDelivery,
+  NewNode,
   NextStep,
   Settlement,
   SettleResult,
@@ -51,6 +52,8 @@ export const SECOND = 1000;
 export const HOUR = 3_600_000;
 export const DAY = 24 * HOUR;
 
+const TEST_NODE: NewNode = { name: "test", version: "0", roles: ["api", "dispatch", "sources"] };
+
 export const OK: AttemptOutcome = { kind: "succeeded", status: 200, control: null };
 export const REFUSED: AttemptOutcome = { kind: "rejected", status: 500, retryAfterMs: null, control: null };
 export const DELIVERED: NextStep = { kind: "delivered" };
@@ -71,7 +74,7 @@ export class World {
 
   static async open(harness: StoreHarness): Promise<World> {
     const store = await harness.open();
-    return new World(harness, store, await store.write.enlist({ name: "test", version: "0" }));
+    return new World(harness, store, await store.write.enlist(TEST_NODE));
   }
 
   /** The process ends and another one starts: what was leased is nobody's. */
@@ -81,7 +84,8 @@ export class World {
   }
 
   async takeOver(): Promise<void> {
-    this.node = await this.store.write.enlist({ name: "test", version: "0" });
+    await this.store.write.retire(this.node);
+    this.node = await this.store.write.enlist(TEST_NODE);
   }
 
   async app(facts: { uid?: string; retentionDays?: number } = {}): Promise<TestApp> {
@@ -235,7 +239,6 @@ export class World {
     const { id: deliveryId, appId, endpointId, eventId } = sent;
     return {
       incarnation: this.node,
-      epoch: 1,
       deliveryId,
       appId,
       endpointId,

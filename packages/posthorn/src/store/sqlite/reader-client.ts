@@ -1,8 +1,8 @@
 /** The read side as the engine sees it. */
 import type {
   AppConfig,
-  DueCursor,
   DueLanes,
+  DueQuery,
   KnownEndpoint,
   ListQuery,
   Page,
@@ -36,8 +36,15 @@ export class ReaderClient implements StoreReader {
   list<Kind extends ResourceKind>(kind: Kind, query: ListQuery): Promise<Page<Resources[Kind]>> {
     return this.#call("list", [kind, query]);
   }
-  dueLanes(query: { readonly lanesMax: number; readonly after?: DueCursor }): Promise<DueLanes> {
+  dueLanes(query: DueQuery): Promise<DueLanes> {
     return this.#call("dueLanes", [query]);
+  }
+  leases(...args: Parameters<StoreReader["leases"]>): ReturnType<StoreReader["leases"]> {
+    return this.#call("leases", args);
+  }
+  /** There are none of users' own transactions. */
+  publications(): Promise<readonly []> {
+    return Promise.resolve([]);
   }
   stats(query: StatsQuery): Promise<Stats> {
     return this.#call("stats", [query]);

@@ -122,7 +122,10 @@ describe("upgrades", () => {
     db.close();
     const digest = (): string => createHash("sha256").update(readFileSync(file)).digest("hex");
     const before = digest();
-    await assert.rejects(openSqliteStore({ dataDir }), /schema version 2.*up to 1\b/);
+    await assert.rejects(
+      openSqliteStore({ dataDir }),
+      new RegExp(`schema version ${schemaVersion() + 1}.*up to ${schemaVersion()}\\b`),
+    );
     assert.equal(digest(), before);
   });
 

@@ -73,6 +73,8 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
   }
   const write = new WriterClient(writing);
   return {
+    shared: false,
+    watch: () => () => {},
     write,
     read: new ReaderClient(reading),
     backup: (target) => backUp(settings.file, path.resolve(target)),

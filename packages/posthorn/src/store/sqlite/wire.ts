@@ -7,13 +7,17 @@ import type { ErrorCode } from "../../base/errors.ts";
 import { messageOf, PosthornError } from "../../base/errors.ts";
 import type { StoreReader, StoreWriter } from "../store.ts";
 
+/** What a store for one node need not ask its threads. */
+type AloneWriter = "takeDuty" | "refusePublication";
+type AloneReader = "publications";
+
 /** Methods that the writer thread runs, with what only the store itself calls. */
-export interface WriterMethods extends StoreWriter {
+export interface WriterMethods extends Omit<StoreWriter, AloneWriter> {
   advance(ms: number): Promise<void>;
 }
 export type WriterVerb = keyof WriterMethods;
 
-export type ReaderVerb = keyof StoreReader;
+export type ReaderVerb = Exclude<keyof StoreReader, AloneReader>;
 
 export interface Call<Verb extends string> {
   readonly verb: Verb;

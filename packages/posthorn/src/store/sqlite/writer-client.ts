@@ -4,6 +4,14 @@
  */
 import type { IncarnationId } from "../../base/ids.ts";
 import type { EndpointFigures } from "../../domain/figures.ts";
+import {
+  BYTES_MAX,
+  DELIVERIES_MAX,
+  sliced,
+  type Weight,
+  weightOfAcceptance,
+  weightOfSettlement,
+} from "../slices.ts";
 import type {
   Acceptance,
   AcceptResult,
@@ -11,23 +19,16 @@ import type {
   CancelTarget,
   Change,
   Claim,
+  NewNode,
   Redelivery,
   RemoveTarget,
   ReplayStep,
   Settlement,
   SettleResult,
+  StoreWriter,
 } from "../store.ts";
 import { type Answer, type Call, Packer, uncarry, type WriterMethods, type WriterVerb } from "./wire.ts";
 import type { WorkerThread } from "./worker-thread.ts";
-
-/** Bounds of one transaction. */
-const DELIVERIES_MAX = 2000;
-const BYTES_MAX = 8 * 1024 * 1024;
-
-interface Weight {
-  readonly deliveries: number;
-  readonly bytes: number;
-}
 
 interface Waiting {
   readonly verb: WriterVerb;
@@ -41,7 +42,7 @@ const LIGHT: Weight = { deliveries: 1, bytes: 0 };
 
 type Returns<Verb extends WriterVerb> = ReturnType<WriterMethods[Verb]>;
 
-export class WriterClient implements WriterMethods {
+export class WriterClient implements WriterMethods, StoreWriter {
   #thread: WorkerThread<WriterVerb>;
   #waiting: Waiting[] = [];
   #busy = false;
@@ -51,11 +52,22 @@ export class WriterClient implements WriterMethods {
     this.#thread = thread;
   }
 
-  enlist(node: { readonly name: string; readonly version: string }): Returns<"enlist"> {
+  enlist(node: NewNode): Returns<"enlist"> {
     return this.#call("enlist", [node]);
   }
   beat(incarnation: IncarnationId): Returns<"beat"> {
     return this.#call("beat", [incarnation]);
+  }
+  retire(incarnation: IncarnationId): Returns<"retire"> {
+    return this.#call("retire", [incarnation]);
+  }
+  /** There is no other node. */
+  takeDuty(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+  /** There are no publications of users' own transactions. */
+  refusePublication(): Promise<boolean> {
+    return Promise.resolve(false);
   }
   async accept(acceptances: readonly Acceptance[]): Promise<AcceptResult[]> {
     const slices = sliced(acceptances, weightOfAcceptance);
@@ -180,43 +192,6 @@ function give(waiting: Waiting, answer: Answer | undefined): void {
   if (answer === undefined) waiting.reject(new Error("The store's writer gave no answer."));
   else if ("error" in answer) waiting.reject(uncarry(answer.error));
   else waiting.resolve(answer.value);
-}
-
-function weightOfAcceptance({ event, deliveries }: Acceptance): Weight {
-  return { deliveries: 1 + deliveries.length, bytes: event.payload.length };
-}
-
-function weightOfSettlement({ attempt }: Settlement): Weight {
-  return { deliveries: 1, bytes: attempt?.responseBody?.length ?? 0 };
-}
-
-interface Slice<Item> {
-  readonly items: readonly Item[];
-  readonly weight: Weight;
-}
-
-/** Cuts a call into transactions. An empty call stays one call. */
-function sliced<Item>(items: readonly Item[], weightOf: (item: Item) => Weight): Slice<Item>[] {
-  const slices: Slice<Item>[] = [];
-  let start = 0;
-  let deliveries = 0;
-  let bytes = 0;
-  for (const [index, item] of items.entries()) {
-    const weight = weightOf(item);
-    if (
-      index > start &&
-      (deliveries + weight.deliveries > DELIVERIES_MAX || bytes + weight.bytes > BYTES_MAX)
-    ) {
-      slices.push({ items: items.slice(start, index), weight: { deliveries, bytes } });
-      start = index;
-      deliveries = 0;
-      bytes = 0;
-    }
-    deliveries += weight.deliveries;
-    bytes += weight.bytes;
-  }
-  slices.push({ items: start === 0 ? items : items.slice(start), weight: { deliveries, bytes } });
-  return slices;
 }
 
 /** The calls with all their bytes in one buffer. */

@@ -32,6 +32,8 @@ export function laneOf(
     endpointId: id,
     appId,
     epoch: EPOCH,
+    owner: null,
+    exclusive: false,
     breaker,
     backlog: backlog === 1,
     failingForMs: failingSinceMs === null ? null : Math.max(0, nowMs - failingSinceMs),

@@ -23,6 +23,9 @@ import {
   KEY,
   type KeyRow,
   keyOf,
+  NODE,
+  type NodeRow,
+  nodeOf,
   PENDING,
   type PendingRow,
   pendingOf,
@@ -42,9 +45,13 @@ export class Find {
   #final: Query<FinalRow>;
   #attempt: Query<AttemptRow>;
   #replay: Query<ReplayRow>;
+  #node: Query<NodeRow>;
+  #nowMs: () => number;
 
-  constructor({ db }: Reading, endpoints: Endpoints) {
+  constructor({ db, nowMs }: Reading, endpoints: Endpoints) {
     this.#endpoints = endpoints;
+    this.#nowMs = nowMs;
+    this.#node = query(db, `${NODE} WHERE i.id = ?`);
     this.#app = query(db, `${APP} WHERE removed_at_ms IS NULL AND (id = ?1 OR uid = ?1)`);
     this.#eventType = query(db, `${EVENT_TYPE} WHERE name = ?`);
     this.#keyById = query(db, `${KEY} WHERE id = ?`);
@@ -82,6 +89,10 @@ export class Find {
         return mapped(this.#attempt.get(deliveryId, id), attemptOf);
       case "replay":
         return mapped(this.#replay.get(id), replayOf);
+      case "node":
+        return mapped(this.#node.get(id), (row) => nodeOf(row, this.#nowMs()));
+      case "publication":
+        return undefined;
       default:
         return unreachable(kind, "resource kind");
     }

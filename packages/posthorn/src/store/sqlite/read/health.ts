@@ -20,6 +20,8 @@ export function health({ db, settings, nowMs }: Reading): StoreHealth {
     freeBytes: space.freeBytes,
     prunedAgoMs: prunedAtMs === null ? null : Math.max(0, nowMs() - prunedAtMs),
     accepting: space.accepting,
+    warnings: [],
+    partitionsUntilMs: null,
   };
 }
 

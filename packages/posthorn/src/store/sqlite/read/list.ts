@@ -19,10 +19,15 @@ import {
   KEY,
   type KeyRow,
   keyOf,
+  NODE,
+  type NodeRow,
+  nodeOf,
   REPLAY,
   type ReplayRow,
   replayOf,
 } from "./rows.ts";
+
+const DAY_MS = 86_400_000;
 
 /** A condition of the WHERE clause with its value. */
 type Condition = readonly [sql: string, value: SQLInputValue | undefined];
@@ -32,8 +37,10 @@ export class List {
   #endpoints: Endpoints;
   #events: ListEvents;
   #deliveries: ListDeliveries;
+  #nowMs: () => number;
 
   constructor(reading: Reading, endpoints: Endpoints) {
+    this.#nowMs = () => reading.nowMs();
     this.#statements = new Statements(reading.db);
     this.#endpoints = endpoints;
     this.#events = new ListEvents(reading);
@@ -65,6 +72,10 @@ export class List {
         return this.#attempts(query);
       case "replay":
         return this.#replays(query, ofApp);
+      case "node":
+        return this.#nodes(query);
+      case "publication":
+        return { data: [], nextCursor: null };
       default:
         return unreachable(kind, "resource kind");
     }
@@ -119,6 +130,15 @@ export class List {
       .query<AttemptRow>(`${ATTEMPT} WHERE t.number > ?2 ORDER BY t.number LIMIT ?3`)
       .all(deliveryId, cursor === undefined ? 0 : seqOfCursor(cursor), limit + 1);
     return page(rows, limit, ({ number }) => String(number), attemptOf);
+  }
+
+  /** The one that has the file, and earlier starts of the last day. */
+  #nodes(query: ListQuery): Page<Resources["node"]> {
+    const nowMs = this.#nowMs();
+    const recent: Condition = ["ifnull(i.voided_at_ms, 9e15) > ?", nowMs - DAY_MS];
+    return this.#bySeq<NodeRow, Resources["node"]>(`${NODE} WHERE TRUE`, "i.seq", [recent], query, (row) =>
+      nodeOf(row, nowMs),
+    );
   }
 
   #replays(query: ListQuery, [, appId]: Condition): Page<Resources["replay"]> {

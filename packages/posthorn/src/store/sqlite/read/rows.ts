@@ -5,6 +5,7 @@ import type {
   DeliveryId,
   EndpointId,
   EventId,
+  IncarnationId,
   KeyId,
   ReplayId,
 } from "../../../base/ids.ts";
@@ -21,9 +22,10 @@ import type {
 } from "../../../domain/endpoint.ts";
 import type { EventType } from "../../../domain/event-type.ts";
 import type { KeyRole } from "../../../domain/key.ts";
+import type { Node } from "../../../domain/node.ts";
 import type { ReplayState } from "../../../domain/replay.ts";
+import { outcomeOf } from "../../outcome.ts";
 import type { StoredEvent, StoredKey, StoredReplay } from "../../store.ts";
-import { outcomeOf } from "../outcome.ts";
 
 type Flag = 0 | 1;
 
@@ -270,6 +272,41 @@ export const REPLAY = `SELECT r.seq, r.id, a.id AS appId, p.id AS endpointId, r.
 
 export function replayOf({ seq: _, ...row }: ReplayRow): StoredReplay {
   return { ...row, states: JSON.parse(row.states), eventTypes: JSON.parse(row.eventTypes) };
+}
+
+export interface NodeRow {
+  readonly seq: number;
+  readonly id: IncarnationId;
+  readonly name: string;
+  readonly version: string;
+  readonly roles: string;
+  readonly startedAtMs: number;
+  readonly beatAtMs: number;
+  readonly voided: Flag;
+  readonly retired: Flag;
+  readonly leased: number;
+  readonly dueAtMs: number | null;
+}
+export const NODE = `SELECT i.seq, i.id, i.name, i.version, i.roles, i.started_at_ms AS startedAtMs, i.beat_at_ms AS beatAtMs,
+  i.voided_at_ms IS NOT NULL AS voided, i.retired,
+  (SELECT count(*) FROM deliveries d WHERE d.leased_by = i.seq) AS leased,
+  (SELECT min(d.due_at_ms) FROM deliveries d WHERE d.leased_by = i.seq) AS dueAtMs
+  FROM incarnations i`;
+
+export function nodeOf(
+  { seq: _, roles, beatAtMs, voided, retired, dueAtMs, ...row }: NodeRow,
+  nowMs: number,
+): Node {
+  const ended = retired === 1 ? "retired" : "silent";
+  return {
+    ...row,
+    roles: JSON.parse(roles),
+    state: voided === 1 ? ended : "alive",
+    beatAgoMs: Math.max(0, nowMs - beatAtMs),
+    // A store for one node shares no lane, so none is owned.
+    ownedLanes: 0,
+    lagMs: dueAtMs === null ? null : Math.max(0, nowMs - dueAtMs),
+  };
 }
 
 function jsonOf(text: string | null): unknown {

@@ -5,6 +5,7 @@ import { DueLanesQuery } from "./due-lanes.ts";
 import { Endpoints } from "./endpoints.ts";
 import { Find } from "./find.ts";
 import { health } from "./health.ts";
+import { Leases } from "./leases.ts";
 import { List } from "./list.ts";
 import type { Reading } from "./reading.ts";
 import { StatsVerb } from "./stats.ts";
@@ -17,12 +18,14 @@ export function createVerbs(reading: Reading): Verbs {
   const list = new List(reading, endpoints);
   const dueLanes = new DueLanesQuery(reading);
   const stats = new StatsVerb(reading);
+  const leases = new Leases(reading);
   return {
     config: (app) => endpoints.config(app),
     refresh: (known) => endpoints.refresh(known),
     find: (kind, reference) => find.run(kind, reference),
     list: (kind, query) => list.run(kind, query),
     dueLanes: (query) => dueLanes.run(query),
+    leases: (incarnation, page) => leases.run(incarnation, page),
     stats: (query) => stats.run(query),
     health: () => health(reading),
   };

@@ -86,7 +86,13 @@ export class ClaimVerb {
     const nextDueAtMs = this.#nextDue.get(endpoint.seq)?.nextDueAtMs ?? null;
     const { nowMs } = this.#writing;
     this.#setLane.run(endpoint.seq, nextDueAtMs, deliveries.length > 0 ? 1 : 0, nowMs);
-    return { endpointId, epoch: EPOCH, deliveries, more: nextDueAtMs !== null && nextDueAtMs <= nowMs };
+    return {
+      endpointId,
+      epoch: EPOCH,
+      elsewhere: false,
+      deliveries,
+      more: nextDueAtMs !== null && nextDueAtMs <= nowMs,
+    };
   }
 
   #claimClass(
@@ -136,5 +142,5 @@ export class ClaimVerb {
 }
 
 function nothing(endpointId: LaneRoom["endpointId"]): ClaimedLane {
-  return { endpointId, epoch: EPOCH, deliveries: [], more: false };
+  return { endpointId, epoch: EPOCH, elsewhere: false, deliveries: [], more: false };
 }

@@ -56,6 +56,8 @@ export class Remove {
         return this.#deleteKey.run(target.id).changes === 1;
       case "payload":
         return this.#payload(target.eventId);
+      case "publication":
+        return false;
       default:
         return unreachable(target, "what to remove");
     }

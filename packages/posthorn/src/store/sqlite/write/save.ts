@@ -90,6 +90,8 @@ export class Save {
         return one(this.#cancelReplay.run(this.#writing.nowMs, change.id));
       case "unblock":
         return this.#unblock(this.#writing.endpoint(change.endpointId));
+      case "publication_retried":
+        return MISSING;
       default:
         return unreachable(change, "change");
     }

@@ -2,8 +2,8 @@
 import type { AttemptId, DeliveryId } from "../../../base/ids.ts";
 import { isFailure } from "../../../domain/attempt.ts";
 import type { FinalState } from "../../../domain/delivery.ts";
+import { outcomeColumns } from "../../outcome.ts";
 import type { BreakerChange, LaneFailures, NewAttempt, Settlement, SettleResult } from "../../store.ts";
-import { outcomeColumns } from "../outcome.ts";
 import { type Query, query, type Statement, statement } from "../statement.ts";
 import type { Writing } from "../writing.ts";
 import type { End, Finish, Finished } from "./finish.ts";

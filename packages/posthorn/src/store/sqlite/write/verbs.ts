@@ -55,6 +55,7 @@ export function createVerbs(writing: Writing): Verbs {
     setBreakers,
     enlist: (node) => nodes.enlist(node),
     beat: (incarnation) => nodes.beat(incarnation),
+    retire: (incarnation) => nodes.retire(incarnation),
     accept: (acceptances) => acceptances.map((acceptance) => accept.run(acceptance)),
     extendFanOut: (deliveriesMax) => fanOut.extend(deliveriesMax),
     claim: (request) => claim.run(request),

@@ -1,7 +1,7 @@
 /** An attempt's outcome in columns: its kind, the HTTP status, and JSON for what only some kinds have. */
 
-import { unreachable } from "../../base/errors.ts";
-import type { AttemptOutcome, OutcomeKind } from "../../domain/attempt.ts";
+import { unreachable } from "../base/errors.ts";
+import type { AttemptOutcome, OutcomeKind } from "../domain/attempt.ts";
 
 export interface OutcomeColumns {
   readonly status: number | null;

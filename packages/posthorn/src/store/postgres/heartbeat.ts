@@ -1,0 +1,67 @@
+/** The heartbeat of one node, as the main thread sees it. */
+import { Worker } from "node:worker_threads";
+import { messageOf } from "../../base/errors.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { Beat } from "../store.ts";
+import type { FromHeartbeat, HeartbeatSettings, ToHeartbeat } from "./heartbeat-thread.ts";
+import { Pulse } from "./pulse.ts";
+
+export interface HeartbeatOptions extends Omit<HeartbeatSettings, "memory"> {
+  readonly logger: Logger;
+  /** What is true from enlisting on, until the first beat. */
+  readonly first: Beat;
+  readonly advancedMs: number;
+}
+
+/** The thread keeps nothing but a connection. */
+const OLD_GENERATION_MB = 32;
+const YOUNG_GENERATION_MB = 2;
+
+export class Heartbeat {
+  #pulse = new Pulse();
+  #worker: Worker;
+  #exited: Promise<void>;
+  #waiting: (() => void)[] = [];
+
+  constructor({ first, advancedMs, logger, ...settings }: HeartbeatOptions) {
+    this.#pulse.beat = first;
+    this.#pulse.advancedMs = advancedMs;
+    this.#worker = new Worker(new URL("./heartbeat-thread.ts", import.meta.url), {
+      name: "posthorn-heartbeat",
+      workerData: { ...settings, memory: this.#pulse.memory } satisfies HeartbeatSettings,
+      execArgv: [],
+      resourceLimits: {
+        maxOldGenerationSizeMb: OLD_GENERATION_MB,
+        maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
+      },
+    });
+    this.#worker.on("message", (_: FromHeartbeat) => this.#waiting.shift()?.());
+    this.#worker.on("error", (error) => logger.error({ error: messageOf(error) }, "store.heartbeat_failed"));
+    this.#exited = new Promise((exited) => {
+      this.#worker.once("exit", () => {
+        // The others give up whose heart has stopped.
+        this.#pulse.beat = { alive: false, validUntilMs: 0, dispatchers: 0 };
+        exited();
+      });
+    });
+  }
+
+  /** As of the last beat that came through. */
+  get beat(): Beat {
+    return this.#pulse.beat;
+  }
+
+  /** For tests: the clock moves, and the next beat says so. */
+  async advanceTo(ms: number): Promise<void> {
+    this.#pulse.advancedMs = ms;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    this.#worker.postMessage("beat" satisfies ToHeartbeat);
+    await Promise.race([promise, this.#exited]);
+  }
+
+  async end(): Promise<void> {
+    this.#worker.postMessage("end" satisfies ToHeartbeat);
+    await this.#exited;
+  }
+}
