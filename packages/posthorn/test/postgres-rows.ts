@@ -59,6 +59,7 @@ export class Rows {
       logger: silentLogger,
       numbers: new Map(),
       claimedUntilMs: new Map(),
+      doubtful: new Set<never>(),
       wake: () => {},
     };
     const session = await Connection.open({ url, applicationName: "rows", statementMsMax: null });

@@ -208,6 +208,7 @@ describe("PostgreSQL: prune", () => {
       logger: silentLogger,
       numbers: new Map(),
       claimedUntilMs: new Map(),
+      doubtful: new Set<never>(),
       wake() {},
     };
     await assert.rejects(prune(context, 100), /clock says \d{4}-.*more than 10 minutes apart/);

@@ -207,10 +207,11 @@ class StoreCopy {
     this.#options.report.note(
       "The server is held: publishing answers 503 until it is given back or stopped.",
     );
-    const { since } = await holding.take(HOLD_SECONDS);
+    let since: string | undefined;
     let lost: Error | undefined;
     const check = async (seconds = HOLD_SECONDS): Promise<void> => {
       const now = await holding.take(seconds);
+      since ??= now.since;
       if (now.since !== since)
         lost ??= new Error(
           "The hold was interrupted, so the copy may lack something: run it again, it goes on.",
@@ -223,6 +224,8 @@ class StoreCopy {
     );
     let result: CopyResult;
     try {
+      // It may fail with the server held all the same: its answer was lost, or it came too late.
+      await check();
       result = await work(() => check(HOLD_SECONDS_MAX));
     } catch (error) {
       await holding.release().catch(() => {});

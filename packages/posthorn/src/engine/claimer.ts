@@ -5,11 +5,11 @@
  */
 import { monotonicMs } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
-import type { EndpointId } from "../base/ids.ts";
+import type { EndpointId, IncarnationId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { CLASS_SHARES } from "../domain/delivery.ts";
 import type { Vault } from "../security/vault.ts";
-import type { DueCursor, LaneRecord, LaneRoom, Store } from "../store/store.ts";
+import type { DueCursor, KnownEndpoint, LaneRecord, LaneRoom, Store } from "../store/store.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { EndpointRuntime } from "./endpoint-runtime.ts";
 import type { Lane } from "./lane.ts";
@@ -61,7 +61,8 @@ export class Claimer {
 
   /** The store has more of this lane, and the lane has room. */
   hungry(lane: Lane): void {
-    if (lane.claiming) return;
+    // An attempt of before this node joined again has ended: nothing is claimed for its lane any more.
+    if (lane.claiming || lane.incarnation !== this.#needs.lanes.incarnation) return;
     this.#hungry.add(lane);
     this.#run();
   }
@@ -146,15 +147,19 @@ export class Claimer {
 
   async #askDue(rooms: LaneRoom[], claimed: Map<EndpointId, Lane>): Promise<boolean> {
     const { store, lanes, pollMs } = this.#needs;
+    const { incarnation } = lanes;
     this.#lookForDue = false;
-    if (lanes.incarnation === null) return false;
+    if (incarnation === null) return false;
     const due = await store.read.dueLanes({
       lanesMax: LANES_AT_ONCE,
-      for: lanes.incarnation,
+      for: incarnation,
       ...(this.#cursor === undefined ? {} : { after: this.#cursor }),
     });
+    const found = await this.#lanesOf(due.lanes, incarnation);
+    // This node was given up meanwhile: it looks anew when it has joined again.
+    if (found === null) return false;
     this.#cursor = due.cursor ?? undefined;
-    for (const lane of await this.#lanesOf(due.lanes)) {
+    for (const lane of found) {
       // Without room now it has a backlog, and asks by itself when it has room.
       lane.backlog = true;
       this.#ask(lane, rooms, claimed);
@@ -197,22 +202,33 @@ export class Claimer {
   }
 
   /**
-   * The lanes of these records; endpoints not known yet are read, all in one go. One that another node owns is among them
-   * only if that node does not live: the claim takes it over.
+   * The lanes of these records; endpoints not known yet, or not looked at for a while, are read, all in one go. One that
+   * another node owns is among them only if that node does not live: the claim takes it over. null: this node is another
+   * incarnation by now, for which a lane made of these would be dead.
    */
-  async #lanesOf(records: readonly LaneRecord[]): Promise<Lane[]> {
+  async #lanesOf(records: readonly LaneRecord[], incarnation: IncarnationId): Promise<Lane[] | null> {
     const { store, vault, lanes, dispatcher } = this.#needs;
-    const unknown = records.filter((record) => lanes.get(record.endpointId) === undefined);
-    if (unknown.length > 0) {
-      const { changed } = await store.read.refresh(
-        unknown.map(({ endpointId }) => ({ endpointId, version: 0 })),
-      );
-      for (const config of changed) lanes.ensure(new EndpointRuntime(config, vault), config.lane);
-    }
+    const asked = this.#toBeAsked(records);
+    const askedAtMs = monotonicMs();
+    const { changed } = asked.length === 0 ? { changed: [] } : await store.read.refresh(asked);
+    if (lanes.incarnation !== incarnation) return null;
+    for (const config of changed) lanes.ensure(new EndpointRuntime(config, vault), config.lane);
+    for (const { endpointId } of asked) lanes.get(endpointId)?.checked(askedAtMs);
     return records.flatMap((record) => {
       const lane = lanes.get(record.endpointId);
       if (lane?.follow(record)) dispatcher.laneChanged(lane);
       return lane ?? [];
+    });
+  }
+
+  /** A lane that had nothing to do is not refreshed: what changed meanwhile must be known before it sends again. */
+  #toBeAsked(records: readonly LaneRecord[]): KnownEndpoint[] {
+    const { store, lanes } = this.#needs;
+    const nowMs = monotonicMs();
+    return records.flatMap(({ endpointId }) => {
+      const lane = lanes.get(endpointId);
+      if (lane === undefined) return { endpointId, version: 0 };
+      return store.shared && lane.isOutdated(nowMs) ? lane.known : [];
     });
   }
 }

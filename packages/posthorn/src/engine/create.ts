@@ -18,6 +18,7 @@ import { createEventTypes } from "./event-types.ts";
 import { createEvents } from "./events.ts";
 import { Feed } from "./feed.ts";
 import { FiguresCounter } from "./figures.ts";
+import { Grace } from "./grace.ts";
 import { readHealth } from "./health.ts";
 import { Hold } from "./hold.ts";
 import { createKeys } from "./keys.ts";
@@ -37,6 +38,9 @@ import { Settler } from "./settler.ts";
 import { readStats } from "./stats.ts";
 import { testEndpoint } from "./test-event.ts";
 import { UnheldLeases } from "./unheld.ts";
+
+/** A store that answers does this in a few milliseconds, and then others need not wait until this node is given up. */
+const LEAVE_MS_MIN = 1000;
 
 export function createEngine(parts: EngineParts, overrides: Partial<EngineOptions> = {}): Engine {
   const options: EngineOptions = { ...ENGINE_DEFAULTS, ...overrides };
@@ -144,7 +148,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
 
   /** Deliveries that ended without an attempt: by hand, by deadline, with their endpoint. */
   function ended(list: readonly EndedDelivery[]): void {
-    for (const [endpointId, ids] of idsByEndpoint(list)) dispatcher.forget(endpointId, ids);
+    for (const [endpointId, ids] of idsByEndpoint(list)) lanes.forget(endpointId, ids);
     for (const delivery of list) {
       figures.ended(delivery.appId, delivery.endpointId, delivery.state);
       if (delivery.state === "dead_lettered") news.deadLettered(delivery);
@@ -248,6 +252,14 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
         for (const lane of lanes.all()) if (lane.runtime.endpoint.appId === wake.appId) lane.doubtful = true;
         duties.refresh.wake();
         break;
+      case "all_changed":
+        apps.forgetAll();
+        for (const lane of lanes.all()) lane.doubtful = true;
+        duties.refresh.wake();
+        break;
+      case "ended":
+        lanes.forget(wake.endpointId, new Set(wake.deliveryIds));
+        break;
       case "keys_changed":
         keys.forget();
         break;
@@ -277,14 +289,17 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     hold.end();
     dispatcher.stopping = true;
     unwatch();
-    await Promise.all([publisher.idle(), picker.duty.stop()]);
-    await Promise.all([claimer.stop(), dispatcher.stop()]);
-    const deadline = setTimeout(() => settler.giveUp(), options.stopGraceMs);
-    await settler.idle();
-    clearTimeout(deadline);
-    await duties.stop();
-    if (lanes.incarnation !== null) await figures.flush(store.write, lanes.incarnation).catch(() => {});
-    await membership.leave();
+    // These may wait for the store, and do so while attempts end.
+    const quiet = Promise.all([publisher.idle(), picker.duty.stop(), claimer.stop()]);
+    await dispatcher.stop();
+    const grace = new Grace(options.stopGraceMs);
+    // What was promised a place meanwhile goes back like what waited.
+    await grace.waitFor(quiet);
+    if (!(await grace.waitFor(settler.idle()))) settler.giveUp();
+    await grace.waitFor(duties.stop());
+    const { incarnation } = lanes;
+    const flushed = incarnation === null ? undefined : figures.flush(store.write, incarnation);
+    await grace.waitFor(Promise.all([flushed, membership.leave()]), LEAVE_MS_MIN);
   }
 
   /** What is not as it should be in this process. */

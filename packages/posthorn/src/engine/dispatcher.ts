@@ -5,7 +5,7 @@
 
 import { monotonicMs } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
-import type { DeliveryId, EndpointId, EventId } from "../base/ids.ts";
+import type { EventId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { type AttemptOutcome, isFailure } from "../domain/attempt.ts";
 import type { DisableReason } from "../domain/endpoint.ts";
@@ -171,12 +171,6 @@ export class Dispatcher {
     for (const ready of kept) lane.push(ready);
     this.#rings.add(lane);
     this.#pumpSoon();
-  }
-
-  /** Deliveries that ended without an attempt, by hand or with their event: what waits of them in memory is not sent. */
-  forget(endpointId: EndpointId, ids: ReadonlySet<DeliveryId>): void {
-    const { lanes } = this.#needs;
-    for (const ready of lanes.get(endpointId)?.takeEnded(ids) ?? []) lanes.drop(ready.payload.length);
   }
 
   /** The lane changed: what may not be sent goes back, what may is looked at again. */

@@ -71,6 +71,20 @@ describe("a hold", () => {
     await ended;
   });
 
+  test("that cannot be had is none: the server goes on", async () => {
+    await world.endpoint(app);
+    const { beat } = world.store.write;
+    world.store.write.beat = () => Promise.reject(new Error("the disk failed"));
+    await assert.rejects(world.engine.hold.take({ seconds: 3600 }), /the disk failed/);
+    world.store.write.beat = beat.bind(world.store.write);
+    const ended = world.ended();
+    assert.equal((await world.publish(app, "order.created", {})).kind, "accepted");
+    await ended;
+    const { sinceMs } = await world.engine.hold.take({ seconds: 60 });
+    assert.ok(sinceMs > 0);
+    await world.engine.hold.release();
+  });
+
   test("a server that stops while it is held stops", async () => {
     await world.engine.hold.take({ seconds: 3600 });
     await world.engine.stop();

@@ -81,7 +81,7 @@ export class Hold {
 
   /**
    * Begins, or goes on for so long from now. Resolves once nothing is under way any more.
-   * @throws PosthornError naming the field
+   * @throws PosthornError naming the field; whatever else goes wrong, a hold that was to begin is over
    */
   async take(input: unknown): Promise<HoldState> {
     const { seconds } = parseInput(holdSchema, input);
@@ -91,23 +91,15 @@ export class Hold {
       this.#endAfter(seconds);
       if (this.#since === null) {
         this.#needs.logger.warn({ seconds }, "hold.taken");
-        await this.#needs.stopDuties();
-        this.#since = Date.now();
-        await this.#needs.drain();
+        await this.#begin();
       }
-      return { sinceMs: this.#since, untilMs: this.#untilMs };
+      return { sinceMs: this.#since as number, untilMs: this.#untilMs };
     });
   }
 
   /** Nothing happens when there is none. */
   async release(): Promise<void> {
-    await this.#inTurn(async () => {
-      clearTimeout(this.#timer);
-      if (this.#since === null) return;
-      this.#since = null;
-      this.#needs.resume();
-      this.#needs.logger.warn({}, "hold.released");
-    });
+    await this.#inTurn(async () => this.#release());
   }
 
   /** The engine stops: nothing is to be resumed. */
@@ -130,6 +122,27 @@ export class Hold {
     const turn = this.#turn.then(work);
     this.#turn = turn.catch(() => {});
     return turn;
+  }
+
+  async #begin(): Promise<void> {
+    try {
+      await this.#needs.stopDuties();
+      this.#since = Date.now();
+      await this.#needs.drain();
+    } catch (error) {
+      // Nobody would know that there is something to be released.
+      this.#since ??= Date.now();
+      this.#release();
+      throw error;
+    }
+  }
+
+  #release(): void {
+    clearTimeout(this.#timer);
+    if (this.#since === null) return;
+    this.#since = null;
+    this.#needs.resume();
+    this.#needs.logger.warn({}, "hold.released");
   }
 
   #endAfter(seconds: number): void {

@@ -2,9 +2,10 @@
  * Endpoints and lanes in use are at most a second old, whichever node changed them: what has work here, what is not as
  * usual, and what something said is doubtful.
  */
+import { monotonicMs } from "../base/clock.ts";
 import type { EndpointId } from "../base/ids.ts";
 import type { Vault } from "../security/vault.ts";
-import type { EndpointConfig, KnownEndpoint, StoreReader } from "../store/store.ts";
+import type { EndpointConfig, StoreReader } from "../store/store.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { EndpointRuntime } from "./endpoint-runtime.ts";
 import type { Lane } from "./lane.ts";
@@ -28,7 +29,13 @@ export async function refreshLanes(needs: LaneRefreshNeeds): Promise<void> {
 
 function isToBeAsked(lane: Lane): boolean {
   return (
-    lane.window > 0 || lane.doubtful || lane.breaker.state !== "closed" || lane.ownership === "elsewhere"
+    lane.window > 0 ||
+    lane.claiming ||
+    lane.doubtful ||
+    // Nothing else would tell that it may run again.
+    !lane.runnable ||
+    lane.breaker.state !== "closed" ||
+    lane.ownership === "elsewhere"
   );
 }
 
@@ -38,13 +45,15 @@ async function refresh(
 ): Promise<void> {
   const doubtful = asked.filter((lane) => lane.doubtful);
   for (const lane of doubtful) lane.doubtful = false;
+  const askedAtMs = monotonicMs();
   let answer: Awaited<ReturnType<StoreReader["refresh"]>>;
   try {
-    answer = await read.refresh(asked.map(knownOf));
+    answer = await read.refresh(asked.map((lane) => lane.known));
   } catch (error) {
     for (const lane of doubtful) lane.doubtful = true;
     throw error;
   }
+  for (const lane of asked) lane.checked(askedAtMs);
   const changed = new Set(doubtful);
   for (const config of answer.changed) {
     const lane = lanes.get(config.endpoint.id);
@@ -52,10 +61,6 @@ async function refresh(
   }
   for (const lane of changed) dispatcher.laneChanged(lane);
   for (const endpointId of answer.gone) close(lanes, dispatcher, endpointId);
-}
-
-function knownOf(lane: Lane): KnownEndpoint {
-  return { endpointId: lane.id, version: lane.runtime.endpoint.version, epoch: lane.recordEpoch };
 }
 
 /** What the store has of an endpoint and its lane, where that is news. */

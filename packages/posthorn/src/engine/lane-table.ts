@@ -80,6 +80,11 @@ export class LaneTable implements LaneHost {
     this.starved = false;
   }
 
+  /** Takes deliveries that ended out of what waits of a lane: they are not sent. */
+  forget(endpointId: EndpointId, ids: ReadonlySet<DeliveryId>): void {
+    for (const ready of this.#lanes.get(endpointId)?.takeEnded(ids) ?? []) this.drop(ready.payload.length);
+  }
+
   /** Promises a place in memory. null: there is none, or the lane takes no hand-off now; then the delivery is stored unleased. */
   reserve(runtime: EndpointRuntime, bytes: number): IncarnationId | null {
     if (this.incarnation === null || !this.#limits.dispatch) return null;

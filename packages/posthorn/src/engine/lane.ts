@@ -8,7 +8,7 @@ import { BREAKER_POLICY, Breaker, type BreakerState } from "../domain/breaker.ts
 import { DEFAULTS } from "../domain/defaults.ts";
 import type { DeliveryClass } from "../domain/delivery.ts";
 import { Pace } from "../domain/pace.ts";
-import type { ClaimedDelivery, ClaimedLane, LaneRecord } from "../store/store.ts";
+import type { ClaimedDelivery, ClaimedLane, KnownEndpoint, LaneRecord } from "../store/store.ts";
 import type { EndpointRuntime } from "./endpoint-runtime.ts";
 import { Fifo } from "./fifo.ts";
 
@@ -17,6 +17,8 @@ export type Ready = ClaimedDelivery;
 
 /** An attempt that takes this long makes its lane a slow one: slow lanes share at most half of the node. */
 export const SLOW_MS = 1000;
+/** On a shared store: what was not looked at for so long may have been changed by another node. */
+const OUTDATED_MS = 1000;
 /** Cuts of the cap within this time of each other are one cut: the answers of one congested moment. */
 const CUT_APART_MS = 1000;
 
@@ -79,6 +81,7 @@ export class Lane {
   #host: LaneHost;
   #recordEpoch: number;
   #clearedAtMs = Number.NEGATIVE_INFINITY;
+  #checkedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(runtime: EndpointRuntime, record: LaneRecord, host: LaneHost) {
     this.runtime = runtime;
@@ -99,9 +102,18 @@ export class Lane {
     return this.runtime.endpoint.id;
   }
 
-  /** Of the record that it was made of, or last took over: what a refresh compares. */
-  get recordEpoch(): number {
-    return this.#recordEpoch;
+  /** What a refresh compares with the store: the endpoint, and the record that the lane was made of or last took over. */
+  get known(): KnownEndpoint {
+    return { endpointId: this.id, version: this.runtime.endpoint.version, epoch: this.#recordEpoch };
+  }
+
+  /** The store was asked about it at that time (monotonic), and it took over what was news. */
+  checked(atMs: number): void {
+    this.#checkedAtMs = atMs;
+  }
+
+  isOutdated(nowMs: number): boolean {
+    return nowMs - this.#checkedAtMs > OUTDATED_MS;
   }
 
   /** Whether this node may send for it. */
@@ -199,6 +211,11 @@ export class Lane {
   *held(): Iterable<DeliveryId> {
     for (const queue of this.#queues) for (const { id } of queue) yield id;
     yield* this.#startedAtMs.keys();
+  }
+
+  /** Those that have not been started. */
+  *unstarted(): Iterable<Ready> {
+    for (const queue of this.#queues) yield* queue;
   }
 
   push(ready: Ready): void {

@@ -8,7 +8,7 @@ import { PosthornError } from "../base/errors.ts";
 import { silentLogger } from "../base/logger.ts";
 import { createVault } from "../security/vault.ts";
 import { openPostgresStore } from "../store/postgres/postgres.ts";
-import type { Store } from "../store/store.ts";
+import type { Store, Wake } from "../store/store.ts";
 import type { Shipment } from "../transports/transport.ts";
 import { createEngine } from "./create.ts";
 import type { Engine, PublishOutcome } from "./engine.ts";
@@ -18,6 +18,8 @@ import type { EngineOptions } from "./options.ts";
 interface Node {
   readonly engine: Engine;
   readonly store: Store;
+  /** As if another node had sent it. */
+  hear(wake: Wake): void;
   /** Messages of warnings and errors. */
   readonly logged: readonly string[];
   stop(): Promise<void>;
@@ -45,13 +47,30 @@ describe("many nodes on one store", { timeout: 120_000 }, () => {
     await database.drop();
   });
 
-  async function start(overrides: Partial<EngineOptions> = {}): Promise<Node> {
-    const store = await openPostgresStore({
+  interface Circumstances {
+    readonly patienceMs?: number;
+    /** Whatever others tell it gets lost. */
+    readonly deaf?: boolean;
+  }
+
+  async function start(
+    overrides: Partial<EngineOptions> = {},
+    { patienceMs = 500, deaf = false }: Circumstances = {},
+  ): Promise<Node> {
+    const opened = await openPostgresStore({
       url: database.url,
       heartbeatMs: 100,
       deadAfterMs: 2000,
-      patienceMs: 500,
+      patienceMs,
     });
+    let hear = (_: Wake): void => {};
+    const store: Store = {
+      ...opened,
+      watch(listener) {
+        hear = listener;
+        return deaf ? () => {} : opened.watch(listener);
+      },
+    };
     const logged: string[] = [];
     const note = (_: object, message: string): void => void logged.push(message);
     const engine = createEngine(
@@ -71,7 +90,13 @@ describe("many nodes on one store", { timeout: 120_000 }, () => {
       await engine.stop();
       await store.close();
     };
-    const node = { engine, store, logged, stop: () => (stopping ??= stop()) };
+    const node = {
+      engine,
+      store,
+      logged,
+      hear: (wake: Wake) => hear(wake),
+      stop: () => (stopping ??= stop()),
+    };
     nodes.push(node);
     return node;
   }
@@ -326,6 +351,97 @@ describe("many nodes on one store", { timeout: 120_000 }, () => {
       const shipped = transport.shipments.length;
       await node.engine.endpoints.replay(app, endpoint.id, { since: "2026-01-01T00:00:00Z" });
       await transport.shipped(shipped + 3);
+    }
+  });
+
+  for (const { how, circumstances } of [
+    { how: "at once", circumstances: {} },
+    { how: "within two looks at the leases when the word of it is lost", circumstances: { deaf: true } },
+  ]) {
+    test(`what one cancels or expunges the other does not send, though it waits in its memory: ${how}`, async () => {
+      const one = await start({ leasesEveryMs: circumstances.deaf ? 100 : 60_000 }, circumstances);
+      const other = await start({ roles: ["api"] });
+      const app = (await one.engine.apps.create({ name: "shop" })).id;
+      const endpoint = await one.engine.endpoints.create(app, { ...ENDPOINT, inFlightMax: 16 });
+      const answered = Promise.withResolvers<typeof SUCCEEDED>();
+      transport.answer = () => answered.promise;
+      const COUNT = 250;
+      const outcomes = await Promise.all(Array.from({ length: COUNT }, (_, n) => publish(one, app, n)));
+      const { inFlight } = one.engine.counters();
+      assert.ok(inFlight > 0 && inFlight <= 16 && one.engine.counters().waiting === COUNT);
+      const waiting = async (count: number): Promise<void> => {
+        while (one.engine.counters().waiting > count) await one.engine.health();
+      };
+      const [cancelled, expunged] = outcomes.slice(-2).map(({ id }) => id) as [string, string];
+      const [delivery] = (await other.engine.deliveries.list({ event: cancelled })).data;
+      await other.engine.deliveries.cancel(delivery!.id);
+      await waiting(COUNT - 1);
+      await other.engine.events.expunge(expunged);
+      await waiting(COUNT - 2);
+      // More than one notification has room for.
+      await other.store.write.cancel({ kind: "endpoint", id: endpoint.id, reason: "by_hand" }, 500);
+      await waiting(inFlight);
+      answered.resolve(SUCCEEDED);
+      await waiting(0);
+      assert.equal(transport.shipments.length, inFlight);
+    });
+  }
+
+  test("an endpoint that is paused and resumed goes on, though no node was told of it", async () => {
+    const one = await start({}, { deaf: true });
+    const other = await start({ roles: ["api"] });
+    const app = (await one.engine.apps.create({ name: "shop" })).id;
+    const endpoint = await one.engine.endpoints.create(app, { ...ENDPOINT, inFlightMax: 16 });
+    const answered = Promise.withResolvers<typeof SUCCEEDED>();
+    transport.answer = () => answered.promise;
+    await Promise.all(Array.from({ length: 40 }, (_, n) => publish(one, app, n)));
+    await other.engine.endpoints.act(app, endpoint.id, "pause");
+    while (one.engine.counters().waiting > one.engine.counters().inFlight) await one.engine.health();
+    answered.resolve(SUCCEEDED);
+    while (one.engine.counters().inFlight > 0) await one.engine.health();
+    assert.ok(transport.shipments.length < 40);
+    await other.engine.endpoints.act(app, endpoint.id, "resume");
+    await transport.shipped(40);
+    await drained(one, endpoint.id);
+  });
+
+  test("a node that may have missed something asks about every lane that it knows", async () => {
+    const one = await start({}, { deaf: true });
+    const app = (await one.engine.apps.create({ name: "shop" })).id;
+    const endpoint = await one.engine.endpoints.create(app, ENDPOINT);
+    await publish(one, app, 1);
+    await drained(one, endpoint.id);
+    while (one.engine.counters().waiting > 0) await one.engine.health();
+    const { read } = one.store;
+    const refresh = read.refresh.bind(read);
+    const asked = Promise.withResolvers<void>();
+    read.refresh = (known) => {
+      if (known.some(({ endpointId }) => endpointId === endpoint.id)) asked.resolve();
+      return refresh(known);
+    };
+    one.hear({ kind: "all_changed" });
+    await asked.promise;
+  });
+
+  test("a node that stops while the database is away waits for it no longer than it was told to", async (t) => {
+    const { server } = database;
+    if (server === null) return t.skip("the server belongs to others");
+    const one = await start({ stopGraceMs: 300 }, { patienceMs: 10_000 });
+    const app = (await one.engine.apps.create({ name: "shop" })).id;
+    await one.engine.endpoints.create(app, ENDPOINT);
+    const answered = Promise.withResolvers<typeof SUCCEEDED>();
+    transport.answer = () => answered.promise;
+    await publish(one, app, 1);
+    await transport.shipped(1);
+    await server.halt("immediate");
+    try {
+      const stopping = one.engine.stop();
+      answered.resolve(SUCCEEDED);
+      const endedAtMs = performance.now();
+      await stopping;
+      assert.ok(performance.now() - endedAtMs < 3000, `${performance.now() - endedAtMs} ms`);
+    } finally {
+      await server.start();
     }
   });
 

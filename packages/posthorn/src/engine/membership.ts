@@ -33,8 +33,10 @@ export class Membership {
     const { store, node, lanes } = this.#needs;
     const incarnation = await store.write.enlist(node);
     const beat = await store.write.beat(incarnation);
-    this.#follow(beat);
+    // Whatever lane was made since this node was given up belongs to no incarnation.
+    lanes.clear();
     lanes.incarnation = incarnation;
+    this.#follow(beat);
   }
 
   /** The heartbeat. A node that was given up joins again; on a store for one node another process has taken over for good. */

@@ -251,6 +251,12 @@ export class Publisher {
           "The disk is nearly full. Nothing was stored; try again later.",
           { retryAfterSeconds: 30 },
         );
+      case "unavailable":
+        throw new PosthornError(
+          "store_unavailable",
+          "The connection to the store broke. The event may or may not have been stored: ask again.",
+          { retryAfterSeconds: 1 },
+        );
       case "failed":
         throw new PosthornError("internal", `The event could not be stored: ${result.message}`);
       default:

@@ -4,6 +4,7 @@ import { readyOf, runtimeOf } from "../../test/lanes.ts";
 import { type DeliveryId, newId } from "../base/ids.ts";
 import { silentLogger } from "../base/logger.ts";
 import type { Lease, Settlement, SettleResult } from "../store/store.ts";
+import type { Ready } from "./lane.ts";
 import { LaneTable } from "./lane-table.ts";
 import { ENGINE_DEFAULTS } from "./options.ts";
 import { Settler } from "./settler.ts";
@@ -109,4 +110,28 @@ test("more than a page is looked at", async () => {
   await unheld.runOnce();
   await unheld.runOnce();
   assert.equal((await released()).length, 2500);
+});
+
+test("what waits here without a lease in two looks was ended elsewhere, and is not sent", async () => {
+  const { lanes, lane, unheld, lease, released } = node();
+  const push = (ready: Ready): Ready => {
+    lane.push(ready);
+    lanes.hold(ready.payload.length);
+    return ready;
+  };
+  const leased = push(lease());
+  const started = readyOf(lane);
+  lane.started(started, 0, 1000);
+  push(readyOf(lane));
+  const renewed = push(readyOf(lane));
+  await unheld.runOnce();
+  assert.equal(lane.waiting, 3, "it may have been leased since the store was asked");
+  lane.takeEnded(new Set([renewed.id]));
+  const again = { ...renewed };
+  lane.push(again);
+  await unheld.runOnce();
+  assert.deepEqual([...lane.unstarted()], [leased, again]);
+  assert.deepEqual([...lane.held()], [leased.id, again.id, started.id]);
+  assert.equal(lanes.used, 2);
+  assert.deepEqual(await released(), []);
 });

@@ -1,11 +1,14 @@
 /**
- * Leases that this node has in the store but does not hold: the answer to their accept or claim was lost with its
- * connection. Found in two looks in a row, so that what is on its way is left alone, they are given back.
+ * Where the store and this node differ over what is leased to it. A lease that the node does not hold: the answer to its
+ * accept or claim was lost with its connection; it is given back. A delivery that waits here without a lease: another node
+ * ended it, and the word of that was lost; it is not sent. Either must be found in two looks in a row, so that what is on
+ * its way is left alone.
  */
 import type { DeliveryId, IncarnationId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Lease, StoreReader } from "../store/store.ts";
 import { releaseOf } from "./attempted.ts";
+import type { Ready } from "./lane.ts";
 import type { LaneTable } from "./lane-table.ts";
 import type { Settler } from "./settler.ts";
 
@@ -23,6 +26,8 @@ const GIVEN_BACK_MAX = 10_000;
 export class UnheldLeases {
   #needs: UnheldLeasesNeeds;
   #suspects = new Set<DeliveryId>();
+  /** Each the very one that waited at the last look: it may have been claimed anew since, and waits as another then. */
+  #unleased = new Set<Ready>();
   #incarnation: IncarnationId | null = null;
 
   constructor(needs: UnheldLeasesNeeds) {
@@ -36,6 +41,7 @@ export class UnheldLeases {
     if (incarnation === null) return;
     const known = this.#incarnation === incarnation ? this.#suspects : new Set<DeliveryId>();
     const suspects = new Set<DeliveryId>();
+    const leased = new Set<DeliveryId>();
     const unheld: Lease[] = [];
     let after: DeliveryId | undefined;
     do {
@@ -45,10 +51,12 @@ export class UnheldLeases {
         if (known.has(lease.deliveryId)) unheld.push(lease);
         else suspects.add(lease.deliveryId);
       }
+      for (const { deliveryId } of page) leased.add(deliveryId);
       after = page.length < PAGE ? undefined : page.at(-1)?.deliveryId;
     } while (after !== undefined);
     this.#suspects = suspects;
     this.#incarnation = incarnation;
+    this.#dropUnleased(leased);
     if (unheld.length === 0) return;
     logger.warn({ deliveries: unheld.length }, "leases.unheld");
     for (const lease of unheld) this.#giveBack(lease, incarnation);
@@ -69,6 +77,24 @@ export class UnheldLeases {
       // The answer of a claim may be on its way.
       return lanes.get(endpointId)?.claiming !== true;
     });
+  }
+
+  #dropUnleased(leased: ReadonlySet<DeliveryId>): void {
+    const { lanes, logger } = this.#needs;
+    const unleased = new Set<Ready>();
+    let dropped = 0;
+    for (const lane of lanes.all()) {
+      const ended = new Set<DeliveryId>();
+      for (const ready of lane.unstarted()) {
+        if (leased.has(ready.id)) continue;
+        if (this.#unleased.has(ready)) ended.add(ready.id);
+        else unleased.add(ready);
+      }
+      if (ended.size > 0) lanes.forget(lane.id, ended);
+      dropped += ended.size;
+    }
+    this.#unleased = unleased;
+    if (dropped > 0) logger.info({ deliveries: dropped }, "leases.ended");
   }
 
   #giveBack({ deliveryId, ...lease }: Lease, incarnation: IncarnationId): void {

@@ -206,7 +206,11 @@ export type Wake =
   | { readonly kind: "due" }
   | { readonly kind: "app_changed"; readonly appId: AppId }
   | { readonly kind: "keys_changed" }
-  | { readonly kind: "types_changed" };
+  | { readonly kind: "types_changed" }
+  /** Deliveries that were leased ended without an attempt: whoever holds them sends them no more. At most 100 at once. */
+  | { readonly kind: "ended"; readonly endpointId: EndpointId; readonly deliveryIds: readonly DeliveryId[] }
+  /** Any app, endpoint or lane may have changed. */
+  | { readonly kind: "all_changed" };
 
 export interface DueLanes {
   readonly lanes: readonly LaneRecord[];

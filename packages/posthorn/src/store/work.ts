@@ -84,6 +84,8 @@ export type AcceptResult =
   /** Its publication is not there any more: another node has picked it up. */
   | { readonly kind: "taken" }
   | { readonly kind: "full" }
+  /** The store could not be reached for this part of a large call; whether it was stored is not known. */
+  | { readonly kind: "unavailable" }
   | { readonly kind: "failed"; readonly message: string };
 
 // ---- claim --------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ interface CopyFlags {
 const TO = "postgres://user:password@host:5432/database";
 /** Attempts under way end first: their timeout is at most 30 s. */
 const HOLD_TIMEOUT_MS = 120_000;
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 export function storeCommand(): Command {
   const store = command("store", "move everything to another store", [
@@ -63,7 +64,7 @@ async function run(flags: CopyFlags): Promise<void> {
       .catch(() => {})
       .finally(() => process.exit(EXIT_CODES.interrupted));
   };
-  process.once("SIGINT", interrupted);
+  for (const signal of SIGNALS) process.once(signal, interrupted);
   // Where the server and the copy share a machine, the server goes first.
   setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   try {
@@ -81,7 +82,7 @@ async function run(flags: CopyFlags): Promise<void> {
     show(result, flags);
     if (!result.equal) process.exitCode = EXIT_CODES.failure;
   } finally {
-    process.removeListener("SIGINT", interrupted);
+    for (const signal of SIGNALS) process.removeListener(signal, interrupted);
   }
 }
 

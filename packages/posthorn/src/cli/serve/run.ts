@@ -9,7 +9,8 @@ import { print, say } from "../output/output.ts";
 export async function run(config: Config): Promise<RunningServer> {
   const server = await startServer(config);
   print(`Posthorn ${server.version} listens on ${server.url}`);
-  print(`Data directory: ${server.dataDir}`);
+  // On PostgreSQL it holds keys at most, and may never be made.
+  if (config.store === "sqlite:") print(`Data directory: ${server.dataDir}`);
   const { made, file } = server.adminKey;
   if (made !== null) print(`Admin key, shown this once: ${made}\nIt is kept in ${file}.`);
   stopOnSignal(server);

@@ -53,6 +53,19 @@ export function idempotencyStories(world: () => World): void {
     );
   });
 
+  test("of an event that was refused for one key, the other key stays free", async () => {
+    const app = await world().app();
+    const [first, refused] = await Promise.all([
+      keyed(app, { "uid:1": "body" }),
+      keyed(app, { "uid:1": "other", "key:k": "other" }),
+    ]);
+    const kinds = (await world().store.write.accept([first, refused])).map(({ kind }) => kind);
+    assert.deepEqual(kinds, ["accepted", "conflict"]);
+    const later = await keyed(app, { "key:k": "another" });
+    assert.deepEqual(await world().accept(later), { kind: "accepted", unleased: [] });
+    assert.equal((await world().store.read.find("event", { id: later.event.id }))?.appId, app.id);
+  });
+
   test("a duplicate is answered even when its configVersion is old", async () => {
     const app = await world().app();
     const first = await keyed(app, { "key:a": "body" });

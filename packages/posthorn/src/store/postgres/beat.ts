@@ -8,6 +8,9 @@ import type { Run, Statement } from "./connections.ts";
  */
 const MARGIN_MS = 500;
 
+/** Who enlists or retires says so here: each thread beats at once, and so counts how many there are now. */
+export const NODES_CHANNEL = "posthorn_nodes";
+
 // A voided node stays so, however late its beat comes. `steady_since_ms` begins anew after a gap: who was cut off himself
 // may not judge others.
 const BEAT: Statement = {
@@ -40,6 +43,6 @@ export async function sendBeat(run: Run, { number, deadAfterMs, sentMs }: BeatQu
   return { alive: true, validUntilMs: validUntil(sentMs, deadAfterMs), dispatchers: row.dispatchers };
 }
 
-export function validUntil(sentMs: number, deadAfterMs: number): number {
+function validUntil(sentMs: number, deadAfterMs: number): number {
   return sentMs + deadAfterMs - Math.min(MARGIN_MS, deadAfterMs / 4);
 }

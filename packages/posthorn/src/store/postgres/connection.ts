@@ -17,7 +17,8 @@ export const BACKOFF_MS_MAX = 1000;
 const CONNECT_TIMEOUT_MS = 5000;
 /** Less than a statement may take: who waits for a lock is told so, and tries again. */
 const LOCK_TIMEOUT_MS = 5000;
-const IDLE_IN_TRANSACTION_MS = 60_000;
+/** A node that is stopped in the middle of a transaction keeps its locks no longer than this; a node is given up after 10 s. */
+const IDLE_IN_TRANSACTION_MS = 2000;
 /** After the database's own limit, at most: then its host is gone without a word. */
 const ANSWER_GRACE_MS = 5000;
 const KEEP_ALIVE_MS = 10_000;

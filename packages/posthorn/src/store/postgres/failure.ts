@@ -50,6 +50,8 @@ export function failureOf(error: unknown): FailureKind {
   if (UNAVAILABLE.has(code)) return "unavailable";
   if (LOST.has(code) || code.startsWith("08")) return "lost";
   if (code === DISK_FULL) return "full";
+  // Class 53: resources are short. Class 58: the system below failed. Both pass, or are for an operator to mend.
+  if (code.startsWith("53") || code.startsWith("58")) return "unavailable";
   if (code === CHECK_VIOLATION && textOf(error).startsWith("no partition of relation")) return "no_partition";
   return "other";
 }

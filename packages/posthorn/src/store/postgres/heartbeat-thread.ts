@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { monotonicMs } from "../../base/clock.ts";
-import { sendBeat } from "./beat.ts";
+import { NODES_CHANNEL, sendBeat } from "./beat.ts";
 import { BACKOFF_MS_MAX, BACKOFF_MS_MIN, Connection } from "./connection.ts";
 import { Pulse, type PulseMemory } from "./pulse.ts";
 
@@ -32,6 +32,8 @@ const statementMsMax = Math.max(1000, heartbeatMs);
 let connection: Connection | null = null;
 let ended = false;
 let asked = 0;
+/** Since the last beat was sent. */
+let nodesChanged = false;
 let interrupt: (() => void) | undefined;
 
 port.on("message", (message: ToHeartbeat) => {
@@ -48,8 +50,9 @@ async function live(): Promise<void> {
   while (!ended) {
     const sentMs = monotonicMs();
     const answers = asked;
+    nodesChanged = false;
     try {
-      connection ??= await Connection.open({ url, applicationName: "posthorn heartbeat", statementMsMax });
+      connection ??= await listening();
       await connection.advanceTo(pulse.advancedMs);
       const one = connection;
       const beat = await sendBeat((statement, values) => one.query(statement, values), {
@@ -63,7 +66,7 @@ async function live(): Promise<void> {
       backoffMs = BACKOFF_MS_MIN;
       asked -= answers;
       for (let i = 0; i < answers; i++) port?.postMessage("beaten" satisfies FromHeartbeat);
-      await pause(asked > 0 ? 0 : sentMs + heartbeatMs - monotonicMs());
+      await pause(asked > 0 || nodesChanged ? 0 : sentMs + heartbeatMs - monotonicMs());
     } catch {
       // What was last heard goes on being true until its time is over.
       await connection?.close();
@@ -73,6 +76,18 @@ async function live(): Promise<void> {
     }
   }
   await connection?.close();
+}
+
+async function listening(): Promise<Connection> {
+  const opened = await Connection.open({ url, applicationName: "posthorn heartbeat", statementMsMax });
+  opened.onNotification((from) => {
+    if (from === String(number)) return;
+    nodesChanged = true;
+    interrupt?.();
+  });
+  // The next beat finds out when that failed: it is the same session.
+  await opened.query({ text: `LISTEN ${NODES_CHANNEL}` }).catch(() => opened.close());
+  return opened;
 }
 
 function pause(ms: number): Promise<void> {

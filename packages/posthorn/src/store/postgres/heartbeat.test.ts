@@ -48,6 +48,7 @@ describe("the heartbeat of a node", () => {
       logger: silentLogger,
       numbers: new Map(),
       claimedUntilMs: new Map(),
+      doubtful: new Set<never>(),
       wake: () => {},
     };
     hearts = new Hearts(context, { url, heartbeatMs: HEARTBEAT_MS });
@@ -132,6 +133,22 @@ describe("the heartbeat of a node", () => {
     for (const id of ids) await each(id, 2);
     await hearts.retire(other);
     for (const id of [sender, door]) await each(id, 1);
+  });
+
+  test("who comes counts at once, and so does who goes", { timeout: 10_000 }, async () => {
+    const settings = { ...context.settings, deadAfterMs: 120_000 };
+    const slow = new Hearts({ ...context, settings }, { url: database.url, heartbeatMs: 60_000 });
+    const first = await slow.enlist(SENDER);
+    const text = `SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database()
+      AND application_name = 'posthorn heartbeat' AND state = 'idle' AND query LIKE '%beaten%'`;
+    // Its thread has beaten, and rests for a minute.
+    await until(async () => (await observer.query<{ n: number }>({ text }))[0]?.n === 1);
+    const second = await slow.enlist(SENDER);
+    assert.equal((await slow.beat(second)).dispatchers, 2);
+    await until(async () => (await slow.beat(first)).dispatchers === 2);
+    await slow.retire(second);
+    await until(async () => (await slow.beat(first)).dispatchers === 1);
+    await slow.close();
   });
 
   test("another node's store, and one that does not know the node, ask the database", async () => {

@@ -16,6 +16,7 @@ export interface HeartbeatOptions extends Omit<HeartbeatSettings, "memory"> {
 /** The thread keeps nothing but a connection. */
 const OLD_GENERATION_MB = 32;
 const YOUNG_GENERATION_MB = 2;
+const END_MS_MAX = 1000;
 
 export class Heartbeat {
   #pulse = new Pulse();
@@ -60,8 +61,11 @@ export class Heartbeat {
     await Promise.race([promise, this.#exited]);
   }
 
+  /** At most a second: a thread that waits for a database that is away has nothing to end. */
   async end(): Promise<void> {
     this.#worker.postMessage("end" satisfies ToHeartbeat);
+    const timer = setTimeout(() => void this.#worker.terminate(), END_MS_MAX);
     await this.#exited;
+    clearTimeout(timer);
   }
 }

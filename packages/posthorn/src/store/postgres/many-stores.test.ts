@@ -268,13 +268,25 @@ describe("nodes on one database", () => {
         assert.equal(proxy.swallowed(), 1);
         assert.equal(await countEvents(app), 2);
 
+        // The retry is committed, and the node has claimed it again when the settlement comes once more.
         const sent = await world.send(app, endpoint);
+        const settlement = world.settlement(sent, retryIn(0));
         proxy.swallow();
-        const result = await world.settle(sent, retryIn(SECOND));
-        assert(result.kind === "fenced" || result.kind === "settled", result.kind);
+        const [settled] = await world.store.write.settle([settlement], []);
+        assert(settled);
+        assert(settled.kind === "fenced" || settled.kind === "settled", settled.kind);
         assert.equal(proxy.swallowed(), 2);
         assert.equal((await world.delivery(sent.id)).attempts, 1);
+        assert.equal((await world.claim(endpoint))[0]?.id, sent.id);
         assert.equal((await world.attempts(sent.id)).length, 1);
+
+        // What was given back is not given back a second time.
+        proxy.swallow();
+        const release = world.settlement(sent, { kind: "release" });
+        assert.deepEqual(await world.store.write.settle([release], []), [
+          { kind: "fenced", finished: false },
+        ]);
+        assert.equal(proxy.swallowed(), 3);
       } finally {
         await store.close();
         await proxy.close();

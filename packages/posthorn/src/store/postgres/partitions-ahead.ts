@@ -2,10 +2,12 @@
  * Partitions of the days to come. A row of a day without one cannot be stored, so they are made a week ahead, by whichever
  * node looks first, for every retention class that an app has.
  */
+import { type DeliveryId, locatorOf } from "../../base/ids.ts";
 import { DEFAULTS } from "../../domain/defaults.ts";
 import type { Statement } from "./connections.ts";
 import type { Context } from "./context.ts";
 import type { Day } from "./day.ts";
+import { plainArray } from "./literal.ts";
 
 const DAYS_AHEAD = 7;
 /** How far is looked when health is asked; beyond what is ever made. */
@@ -48,6 +50,21 @@ export async function ensurePartitions(
 ): Promise<number> {
   const ahead = await make(context, MAKE_CLASS, [retentionDays]);
   return days.length === 0 ? ahead : ahead + (await make(context, MAKE_DAYS, [retentionDays, days]));
+}
+
+/** For the days on which these deliveries were made: settling them failed with `no_partition`. */
+export async function ensurePartitionsOf(context: Context, ids: readonly DeliveryId[]): Promise<void> {
+  const rows = await context.connections.runSafely<{ retention_days: number; days: Day[] }>(
+    "work",
+    {
+      text: `SELECT d.retention_days, array_agg(DISTINCT d.day) AS days
+        FROM unnest($1::integer[], $2::text[]) AS wanted (locator, id)
+          JOIN posthorn.deliveries d ON d.locator = wanted.locator AND d.id = wanted.id
+        GROUP BY d.retention_days`,
+    },
+    [plainArray(ids.map(locatorOf)), plainArray(ids)],
+  );
+  for (const { retention_days, days } of rows) await ensurePartitions(context, retention_days, days);
 }
 
 async function make(

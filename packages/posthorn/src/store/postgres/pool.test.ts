@@ -192,11 +192,13 @@ describe("the connections of a store", () => {
     });
     assert.deepEqual(inside, [{ limit: "200ms" }]);
     assert.deepEqual(await pool.run("work", { text }), [{ limit: "5s" }]);
-    const tooLong = pool.session("work", async (run) => {
-      await run({ text: "SET lock_timeout = '20ms'" });
-      await run(WAIT);
+    await holdingTheLock(async () => {
+      const tooLong = pool.session("work", async (run) => {
+        await run({ text: "SET lock_timeout = '20ms'" });
+        await run(WAIT);
+      });
+      assert.equal(await failure(tooLong), "again");
     });
-    await holdingTheLock(async () => assert.equal(await failure(tooLong), "again"));
   });
 
   test("every session hears that a test has moved the clock", async () => {

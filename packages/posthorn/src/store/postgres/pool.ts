@@ -176,6 +176,7 @@ class Group {
   #free: Place[];
   #waiting = new Set<Waiting>();
   #whenAllFree: (() => void) | undefined;
+  #closed = false;
 
   constructor(size: number, options: SessionOptions) {
     this.#options = options;
@@ -211,7 +212,9 @@ class Group {
         place.connection = await Connection.open(this.#options);
         return place.connection;
       } catch (error) {
-        if (monotonicMs() + backoffMs > deadlineMs) throw new ConnectionFailure("unavailable", error);
+        // Who closes the store does not wait for a database that is away.
+        if (this.#closed || monotonicMs() + backoffMs > deadlineMs)
+          throw new ConnectionFailure("unavailable", error);
       }
       await sleep(backoffMs);
     }
@@ -229,7 +232,14 @@ class Group {
     if (this.#free.length === this.#size) this.#whenAllFree?.();
   }
 
+  /** What runs ends; what waits is told at once that it waits in vain. */
   async close(): Promise<void> {
+    this.#closed = true;
+    for (const { reject, timer } of this.#waiting) {
+      clearTimeout(timer);
+      reject(new ConnectionFailure("unavailable", new Error("The store is closed.")));
+    }
+    this.#waiting.clear();
     if (this.#free.length < this.#size) {
       await new Promise<void>((resolve) => {
         this.#whenAllFree = resolve;

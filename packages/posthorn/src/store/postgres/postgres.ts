@@ -41,6 +41,7 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
     logger,
     numbers: new Map(),
     claimedUntilMs: new Map(),
+    doubtful: new Set(),
     wake: (wake) => wakes.send(wake),
   };
   const hearts = new Hearts(context, { url, heartbeatMs });

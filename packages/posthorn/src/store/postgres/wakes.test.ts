@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { openTestDatabase, type TestDatabase } from "../../../test/postgres-database.ts";
-import { newAppId } from "../../base/ids.ts";
+import { newAppId, newId } from "../../base/ids.ts";
 import { silentLogger } from "../../base/logger.ts";
 import type { Wake } from "../store.ts";
+import type { Connections } from "./connections.ts";
 import { CONNECTIONS_MIN, Pool } from "./pool.ts";
 import { Wakes } from "./wakes.ts";
 
@@ -73,8 +74,44 @@ describe("wakes between nodes", () => {
     );
   });
 
+  test("what ended comes whole, however much it is", async () => {
+    const endpointId = newId("ep");
+    const sent = Array.from({ length: 5 }, () => ({
+      kind: "ended" as const,
+      endpointId,
+      deliveryIds: Array.from({ length: 100 }, () => newId("dlv")),
+    }));
+    for (const wake of sent) first.wakes.send(wake);
+    assert.deepEqual(await second.until(sent.length), sent);
+  });
+
+  test("what could not be sent is sent as soon as it can be, each thing once", {
+    timeout: 10_000,
+  }, async () => {
+    let failures = 3;
+    const connections: Connections = {
+      advancedMs: 0,
+      run: (purpose, statement, values) =>
+        failures-- > 0
+          ? Promise.reject(new Error("the database is away"))
+          : pool.run(purpose, statement, values),
+      runSafely: () => assert.fail(),
+      transaction: () => assert.fail(),
+      session: () => assert.fail(),
+    };
+    const third = new Wakes({ url: database.url, connections, logger: silentLogger });
+    const appId = newAppId();
+    third.send({ kind: "app_changed", appId });
+    while (failures > 2) await new Promise(setImmediate);
+    third.send({ kind: "app_changed", appId });
+    third.send({ kind: "due" });
+    for (const each of [first, second])
+      assert.deepEqual(await each.until(2), [{ kind: "app_changed", appId }, { kind: "due" }]);
+    await third.close();
+  });
+
   test("what others put into the channel is passed over", async () => {
-    for (const payload of ["", "nonsense", "null", "{}", '{"wakes":[1,null,"x"]}'])
+    for (const payload of ["", "nonsense", "null", "{}", '{"wakes":[1,null,"x",{"kind":"ended"}]}'])
       await pool.run("read", { text: "SELECT pg_notify('posthorn', $1)" }, [payload]);
     first.wakes.send({ kind: "keys_changed" });
     assert.deepEqual(await second.until(1), [{ kind: "keys_changed" }]);
@@ -85,8 +122,9 @@ describe("wakes between nodes", () => {
       text: "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'posthorn listener'",
     });
     for (const each of [first, second])
-      assert.deepEqual(await each.until(3), [
+      assert.deepEqual(await each.until(4), [
         { kind: "due" },
+        { kind: "all_changed" },
         { kind: "keys_changed" },
         { kind: "types_changed" },
       ]);

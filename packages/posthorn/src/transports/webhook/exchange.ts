@@ -87,10 +87,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#fail(error);
   }
 
-  /** The deadline. */
+  /**
+   * The deadline. After a pause of the process (it was stopped, or very busy) timers come before what arrived meanwhile; an
+   * answer that was there in time is read first, else an event that was taken is sent again.
+   */
   expire(): void {
-    const phase = this.#connection.isConnected ? "response" : "connect";
-    this.#close({ kind: "timed_out", phase });
+    setImmediate(() => {
+      if (this.#isDone) return;
+      const phase = this.#connection.isConnected ? "response" : "connect";
+      this.#close({ kind: "timed_out", phase });
+    });
   }
 
   #fail(error: Error): void {

@@ -283,8 +283,10 @@ CREATE TABLE posthorn.deliveries (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX deliveries_leased ON posthorn.deliveries (leased_by) WHERE leased_by IS NOT NULL;
 -- A fresh delivery that is sent at once touches none of the following.
-CREATE INDEX deliveries_waiting ON posthorn.deliveries (endpoint_id, class, due_at_ms, id) WHERE leased_by IS NULL;
-CREATE INDEX deliveries_expiry ON posthorn.deliveries (expires_at_ms) WHERE leased_by IS NULL;
+CREATE INDEX deliveries_waiting ON posthorn.deliveries (endpoint_id, class, due_at_ms, id) WHERE leased_by IS NULL AND class >= 0;
+-- `> 0` and `>= 0` always hold. A query that does not say so too cannot use the index: to a planner that thinks the queue
+-- empty, walking through another partial index is as good as looking up the right one.
+CREATE INDEX deliveries_expiry ON posthorn.deliveries (expires_at_ms) WHERE leased_by IS NULL AND expires_at_ms > 0;
 CREATE INDEX deliveries_order ON posthorn.deliveries (endpoint_id, order_key, sequence) WHERE order_key IS NOT NULL;
 CREATE INDEX deliveries_later ON posthorn.deliveries (event_id, id) WHERE later;
 

@@ -1,3 +1,7 @@
+-- In these functions a row of the queue is found by `locator = ANY (ARRAY[..]) AND id = ANY (ARRAY[..])`. It says the same as
+-- two equalities, but cannot be merge-joined; and so a planner whose statistics say that the queue is empty (it often is) has
+-- no way to begin with a walk through the whole index, which it would keep to when the queue is long.
+
 -- Accept: events with their deliveries, their idempotency records and their source's position, each element all or nothing,
 -- the whole batch in one statement. Only elements that were not plainly accepted are answered.
 
@@ -23,7 +27,7 @@ CREATE FUNCTION posthorn.accept(
   p_again boolean
 ) RETURNS TABLE (n integer, kind text, event_id text, key text, deliveries integer, fan_out_pending boolean, unleased text[])
 LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
   v_now bigint := posthorn.now_ms();
@@ -54,7 +58,7 @@ BEGIN
     END LOOP;
     SELECT coalesce(array_agg(d.id), '{}') INTO v_unleased
     FROM unnest(d_event, d_id, d_locator, d_holder) AS d (event, id, locator, holder)
-      LEFT JOIN posthorn.deliveries x ON x.locator = d.locator AND x.id = d.id
+      LEFT JOIN posthorn.deliveries x ON x.locator = ANY (ARRAY[d.locator]) AND x.id = ANY (ARRAY[d.id])
     WHERE v_code[d.event] = 7 AND d.holder <> 0 AND x.leased_by IS DISTINCT FROM d.holder;
   END IF;
 
@@ -63,7 +67,7 @@ BEGIN
     SELECT e.n FROM unnest(e_publication) WITH ORDINALITY AS e (publication, n)
     WHERE e.publication IS NOT NULL AND v_code[e.n] <> 7 AND NOT EXISTS (
       -- By its id first: planned together, the index of all that wait looks as good to a planner without statistics.
-      SELECT 1 FROM (SELECT p.refused_at_ms FROM posthorn.publications p WHERE p.id = e.publication OFFSET 0 FOR UPDATE SKIP LOCKED) p
+      SELECT 1 FROM (SELECT p.refused_at_ms FROM posthorn.publications p WHERE p.id = e.publication OFFSET 0 FOR UPDATE) p
       WHERE p.refused_at_ms IS NULL)
   LOOP
     v_code[r.n] := 6;
@@ -75,7 +79,7 @@ BEGIN
         i.created_at_ms + p_idempotency_ms <= v_now AS expired
       FROM unnest(k_event, k_app_id, k_key, k_fingerprint) WITH ORDINALITY AS k (event, app_id, key, fingerprint, n)
         JOIN posthorn.idempotency i ON i.app_id = k.app_id AND i.key = k.key
-      WHERE v_code[k.event] IN (0, 1) ORDER BY k.n
+      WHERE v_code[k.event] IN (0, 1) ORDER BY k.app_id, k.key, k.n
     LOOP
       IF r.expired THEN
         DELETE FROM posthorn.idempotency i WHERE i.app_id = r.app_id AND i.key = r.key AND i.created_at_ms + p_idempotency_ms <= v_now;
@@ -105,10 +109,13 @@ BEGIN
         DECLARE
           v_row posthorn.idempotency;
         BEGIN
-          INSERT INTO posthorn.idempotency (app_id, key, fingerprint, event_id, deliveries, created_at_ms)
-          VALUES (r.app_id, r.key, r.fingerprint, r.id, r.deliveries, v_now) ON CONFLICT DO NOTHING;
+          -- Not for one that another of its keys has refused meanwhile: nothing of it stays.
+          IF v_code[r.event] = 0 THEN
+            INSERT INTO posthorn.idempotency (app_id, key, fingerprint, event_id, deliveries, created_at_ms)
+            VALUES (r.app_id, r.key, r.fingerprint, r.id, r.deliveries, v_now) ON CONFLICT DO NOTHING;
+          END IF;
           SELECT * INTO v_row FROM posthorn.idempotency i WHERE i.app_id = r.app_id AND i.key = r.key;
-          IF v_row.event_id <> r.id AND (v_row.fingerprint <> r.fingerprint OR v_code[r.event] <> 4) THEN
+          IF v_row.event_id IS NOT NULL AND v_row.event_id <> r.id AND (v_row.fingerprint <> r.fingerprint OR v_code[r.event] <> 4) THEN
             v_code[r.event] := CASE WHEN v_row.fingerprint = r.fingerprint THEN 3 ELSE 4 END;
             v_known := v_known || jsonb_build_object(r.event, jsonb_build_object('event_id', v_row.event_id, 'key', r.key, 'deliveries', v_row.deliveries));
             DELETE FROM posthorn.idempotency i USING unnest(k_event, k_app_id, k_key) AS k (event, app_id, key)
@@ -150,16 +157,22 @@ BEGIN
         LEFT JOIN posthorn.lanes l ON l.endpoint_id = d.endpoint_id AND l.app_id = d.app_id AND NOT l.removed
       WHERE v_code[d.event] = 0 AND l.endpoint_id IS NULL GROUP BY d.event
     LOOP
+      -- Removed since the version was looked at: look again, it will be stale or gone.
+      IF NOT EXISTS (SELECT 1 FROM posthorn.apps a CROSS JOIN posthorn.facts f
+        WHERE a.id = e_app_id[r.event] AND a.removed_at_ms IS NULL AND a.config_version + f.catalogue_version = e_config_version[r.event])
+      THEN
+        RAISE EXCEPTION 'the configuration of app % changed meanwhile', e_app_id[r.event] USING ERRCODE = '40001';
+      END IF;
       v_code[r.event] := 5;
       v_known := v_known || jsonb_build_object(r.event, jsonb_build_object('key', array_to_string(r.endpoint_ids, ', ')));
       DELETE FROM posthorn.deliveries x USING unnest(d_event, d_locator, d_id) AS d (event, locator, id)
-      WHERE d.event = r.event AND x.locator = d.locator AND x.id = d.id;
+      WHERE d.event = r.event AND x.locator = ANY (ARRAY[d.locator]) AND x.id = ANY (ARRAY[d.id]);
       DELETE FROM posthorn.idempotency i USING unnest(k_event, k_app_id, k_key) AS k (event, app_id, key)
       WHERE k.event = r.event AND i.app_id = k.app_id AND i.key = k.key AND i.event_id = e_id[r.event];
     END LOOP;
     v_unleased := v_unleased || posthorn.accept_waiting(
       ARRAY(SELECT d.n::integer FROM unnest(d_event, d_locator, d_id) WITH ORDINALITY AS d (event, locator, id, n)
-        WHERE v_code[d.event] = 0 AND NOT EXISTS (SELECT 1 FROM posthorn.deliveries x WHERE x.locator = d.locator AND x.id = d.id)),
+        WHERE v_code[d.event] = 0 AND NOT EXISTS (SELECT 1 FROM posthorn.deliveries x WHERE x.locator = ANY (ARRAY[d.locator]) AND x.id = ANY (ARRAY[d.id]) OFFSET 0)),
       v_retention, v_alive, v_now, d_event, d_id, d_locator, d_day, d_endpoint_id, d_event_id, d_event_day, d_event_type, d_payload_bytes,
       d_trigger, d_class, d_order_key, d_holder, d_deliver_at, d_expires_in);
   END IF;
@@ -210,7 +223,7 @@ CREATE FUNCTION posthorn.accept_waiting(
   d_event integer[], d_id text[], d_locator integer[], d_day date[], d_endpoint_id text[], d_event_id text[], d_event_day date[], d_event_type text[],
   d_payload_bytes integer[], d_trigger text[], d_class smallint[], d_order_key text[], d_holder integer[], d_deliver_at bigint[], d_expires_in bigint[]
 ) RETURNS text[] LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off AS $$
 DECLARE
   v_endpoint_ids text[];
   v_unleased text[];

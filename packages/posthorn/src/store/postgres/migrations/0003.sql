@@ -11,7 +11,7 @@ CREATE FUNCTION posthorn.claim(
   lane integer, epoch integer, elsewhere boolean, more boolean, next_due_at_ms bigint, id text, app_id text, event_id text, event_type text, trigger text, class smallint,
   order_key text, failures integer, attempts integer, expunged boolean, payload bytea
 ) LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
   v_now bigint := posthorn.now_ms();
@@ -22,21 +22,38 @@ DECLARE
   v_bytes bigint;
   v_next bigint;
   v_from bigint;
-  -- What was leased, in order: its lane's position, and its key.
+  v_locked text[] := '{}';
+  -- What was leased, in order: its lane's position, its key, and where its payload lies.
   v_lanes integer[] := '{}';
   v_locators integer[] := '{}';
   v_ids text[] := '{}';
+  v_retention_days smallint[] := '{}';
+  v_event_days date[] := '{}';
   v_slice_locators integer[];
   v_slice_ids text[];
+  v_slice_retention_days smallint[];
+  v_slice_event_days date[];
   r record;
 BEGIN
-  PERFORM 1 FROM posthorn.lanes WHERE endpoint_id = ANY (p_endpoint_ids) ORDER BY endpoint_id FOR NO KEY UPDATE;
+  -- A lane that somebody keeps locked does not keep the others from being claimed: 50 ms are waited for it, and then it has more.
+  FOR turn IN 1 .. 10 LOOP
+    v_locked := v_locked || ARRAY(SELECT l.endpoint_id FROM posthorn.lanes l
+      WHERE l.endpoint_id = ANY (p_endpoint_ids) AND l.endpoint_id <> ALL (v_locked) ORDER BY l.endpoint_id FOR NO KEY UPDATE SKIP LOCKED);
+    EXIT WHEN NOT EXISTS (SELECT 1 FROM posthorn.lanes l WHERE l.endpoint_id = ANY (p_endpoint_ids) AND l.endpoint_id <> ALL (v_locked));
+    PERFORM pg_sleep(0.005);
+  END LOOP;
+  v_now := posthorn.now_ms();
   -- After the locks: who was voided while we waited gets nothing.
   IF NOT EXISTS (SELECT 1 FROM posthorn.incarnations WHERE number = p_holder AND voided_at_ms IS NULL) THEN RETURN; END IF;
 
   FOR i IN 1 .. cardinality(p_endpoint_ids) LOOP
     SELECT * INTO v_lane FROM posthorn.lanes l WHERE l.endpoint_id = p_endpoint_ids[i];
     CONTINUE WHEN NOT FOUND OR NOT v_lane.runnable;
+    IF v_lane.endpoint_id <> ALL (v_locked) THEN
+      lane := i; epoch := v_lane.epoch; elsewhere := false; more := true; next_due_at_ms := NULL;
+      RETURN NEXT;
+      CONTINUE;
+    END IF;
     IF v_lane.exclusive OR v_lane.breaker <> 'closed' THEN
       IF v_lane.owner IS DISTINCT FROM p_holder THEN
         IF EXISTS (SELECT 1 FROM posthorn.incarnations n WHERE n.number = v_lane.owner AND n.voided_at_ms IS NULL) THEN
@@ -49,7 +66,8 @@ BEGIN
       END IF;
     END IF;
 
-    v_from := greatest(v_lane.next_due_at_ms, p_from[i]);
+    -- Without a hint nothing is due, and nothing is found.
+    v_from := CASE WHEN v_lane.next_due_at_ms IS NOT NULL THEN greatest(v_lane.next_due_at_ms, p_from[i]) END;
     WITH due AS (
       (SELECT d.locator, d.id, d.class, d.due_at_ms, d.payload_bytes FROM posthorn.deliveries d
         WHERE d.endpoint_id = v_lane.endpoint_id AND d.class = 0 AND d.leased_by IS NULL
@@ -69,15 +87,19 @@ BEGIN
       WHERE w.bytes <= v_left OR (v_given = 0 AND w.place = 1)
     ), leased AS (
       UPDATE posthorn.deliveries d SET leased_by = p_holder FROM fitting f
-      WHERE d.locator = f.locator AND d.id = f.id AND d.leased_by IS NULL
-      RETURNING d.locator, d.id, d.class, d.due_at_ms, d.payload_bytes
+      -- Not IS NULL: with it the indexes of what waits look as good as the key to a planner that thinks the table empty.
+      WHERE d.locator = ANY (ARRAY[f.locator]) AND d.id = ANY (ARRAY[f.id]) AND coalesce(d.leased_by, 0) = 0
+      RETURNING d.locator, d.id, d.class, d.due_at_ms, d.payload_bytes, d.retention_days, d.event_day
     )
-    SELECT array_agg(locator ORDER BY class, due_at_ms, id), array_agg(id ORDER BY class, due_at_ms, id), count(*), coalesce(sum(payload_bytes), 0)
-    INTO v_slice_locators, v_slice_ids, v_rows, v_bytes FROM leased;
+    SELECT array_agg(locator), array_agg(id), array_agg(retention_days), array_agg(event_day), count(*), coalesce(sum(payload_bytes), 0)
+    INTO v_slice_locators, v_slice_ids, v_slice_retention_days, v_slice_event_days, v_rows, v_bytes
+    FROM (SELECT * FROM leased ORDER BY class, due_at_ms, id) ordered;
 
     IF v_rows > 0 THEN
       v_locators := v_locators || v_slice_locators;
       v_ids := v_ids || v_slice_ids;
+      v_retention_days := v_retention_days || v_slice_retention_days;
+      v_event_days := v_event_days || v_slice_event_days;
       v_lanes := v_lanes || array_fill(i, ARRAY[v_rows]);
       v_given := v_given + v_rows;
       v_left := v_left - v_bytes;
@@ -97,14 +119,13 @@ BEGIN
   -- With the payloads, day by day: planned with its values, the statement looks at one partition. LATERAL ... LIMIT, because
   -- a planner that thinks the partition empty takes half of the key for as good as the whole.
   FOR r IN
-    SELECT DISTINCT d.retention_days, d.event_day FROM unnest(v_locators, v_ids) AS c (locator, id)
-      JOIN posthorn.deliveries d ON d.locator = c.locator AND d.id = c.id
+    SELECT DISTINCT c.retention_days, c.event_day FROM unnest(v_retention_days, v_event_days) AS c (retention_days, event_day)
   LOOP
     RETURN QUERY EXECUTE
       'SELECT c.lane, NULL::integer, NULL::boolean, NULL::boolean, NULL::bigint, d.id, e.app_id, d.event_id, d.event_type, d.trigger, d.class, d.order_key, d.failures,
         d.attempt_count, e.expunged_at_ms IS NOT NULL, e.payload
       FROM unnest($1, $2, $3) WITH ORDINALITY AS c (lane, locator, id, n)
-        JOIN posthorn.deliveries d ON d.locator = c.locator AND d.id = c.id
+        JOIN posthorn.deliveries d ON d.locator = ANY (ARRAY[c.locator]) AND d.id = ANY (ARRAY[c.id])
         CROSS JOIN LATERAL (SELECT e.app_id, e.expunged_at_ms, e.payload FROM posthorn.events e
           WHERE e.retention_days = $4 AND e.day = $5 AND e.locator = d.locator AND e.id = d.event_id LIMIT 1) e
       WHERE d.retention_days = $4 AND d.event_day = $5
@@ -115,7 +136,7 @@ END $$;
 
 -- When the lane's next unleased delivery is due, seen from a time before which there is none; NULL: there is none.
 CREATE FUNCTION posthorn.next_due(p_endpoint_id text, p_from bigint) RETURNS bigint LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
   IF p_from IS NULL THEN RETURN NULL; END IF;
   RETURN least(

@@ -2,7 +2,7 @@
 
 -- Something of these lanes is stored unleased and due then. Locks the lanes, in the order of their ids.
 CREATE FUNCTION posthorn.note_due(p_endpoint_ids text[], p_due bigint[]) RETURNS void LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
   PERFORM 1 FROM posthorn.lanes WHERE endpoint_id = ANY (p_endpoint_ids) ORDER BY endpoint_id FOR NO KEY UPDATE;
   UPDATE posthorn.lanes l SET next_due_at_ms = w.due_at_ms
@@ -14,12 +14,12 @@ END $$;
 -- The oldest unfinished delivery of an order key is due, if it was held. Its lane must be locked, and the time is read with
 -- the lock in hand, so that nothing becomes due at a time that a claim has passed already.
 CREATE FUNCTION posthorn.release_head(p_endpoint_id text, p_order_key text, p_now bigint) RETURNS boolean LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
   p_now := posthorn.now_ms();
   UPDATE posthorn.deliveries d SET due_at_ms = p_now
   FROM (SELECT locator, id FROM posthorn.deliveries WHERE endpoint_id = p_endpoint_id AND order_key = p_order_key ORDER BY sequence LIMIT 1) head
-  WHERE d.locator = head.locator AND d.id = head.id AND d.due_at_ms IS NULL;
+  WHERE d.locator = ANY (ARRAY[head.locator]) AND d.id = ANY (ARRAY[head.id]) AND d.due_at_ms IS NULL;
   IF NOT FOUND THEN RETURN false; END IF;
   UPDATE posthorn.lanes SET next_due_at_ms = p_now WHERE endpoint_id = p_endpoint_id AND (next_due_at_ms IS NULL OR next_due_at_ms > p_now);
   RETURN true;
@@ -59,7 +59,7 @@ CREATE FUNCTION posthorn.finish(
   p_locators integer[], p_ids text[], p_states text[], p_reasons text[], p_attempts integer[], p_now bigint
 ) RETURNS TABLE (id text, app_id text, endpoint_id text, event_id text, event_type text, state text, reason text, released boolean)
 LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
   r record;
@@ -67,7 +67,7 @@ BEGIN
   FOR r IN
     WITH gone AS (
       DELETE FROM posthorn.deliveries d USING unnest(p_locators, p_ids, p_states, p_reasons, p_attempts) WITH ORDINALITY AS f (locator, id, state, reason, attempts, n)
-      WHERE d.locator = f.locator AND d.id = f.id
+      WHERE d.locator = ANY (ARRAY[f.locator]) AND d.id = ANY (ARRAY[f.id])
       RETURNING d.*, f.state, f.reason, f.attempts, f.n
     ), kept AS (
       INSERT INTO posthorn.delivery_history (created_at_ms, finished_at_ms, locator, day, event_day, attempts, retention_days, later, id,
@@ -88,16 +88,20 @@ END $$;
 
 -- Settle: attempts, what follows from them, and breakers that changed, in one statement. Answers only what was not plainly
 -- settled: a failed attempt (with the failures of its lane), a released next one, and elements that did not hold their lease.
+-- A lease is compared through coalesce, so that no planner takes the index of leased rows, all of this node's, for as good as
+-- the key when its statistics say that the table is empty.
 CREATE FUNCTION posthorn.settle(
   s_id text[], s_locator integer[], s_holder integer[], s_endpoint_id text[], s_next text[], s_reason text[], s_due_in bigint[], s_expires_in bigint[],
   s_failed boolean[], s_recovers boolean[],
   -- The attempts. NULL ids: none, the lease is given back.
   a_id text[], a_number integer[], a_started_ago bigint[], a_duration integer[], a_outcome text[], a_status integer[], a_facts text[], a_url text[],
   a_body_start integer[], a_body_length integer[], p_bodies bytea,
-  b_endpoint_id text[], b_holder integer[], b_epoch integer[], b_state text[], b_every bigint[]
+  b_endpoint_id text[], b_holder integer[], b_epoch integer[], b_state text[], b_every bigint[],
+  -- Some of these were sent before, and the answer was lost.
+  p_again boolean
 ) RETURNS TABLE (n integer, kind text, failures integer, failing_for_ms bigint, released boolean)
 LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
   v_now bigint := posthorn.now_ms();
@@ -111,6 +115,27 @@ BEGIN
   SELECT coalesce(array_agg(number), '{}') INTO v_alive FROM posthorn.incarnations
   WHERE number = ANY (ARRAY(SELECT DISTINCT unnest(s_holder || b_holder))) AND voided_at_ms IS NULL;
 
+  -- All lanes that may be written or whose order may go on, in one pass and in the order of their ids; and then the time:
+  -- nothing becomes due at a time that a claim has passed already. What simply arrives at a lane without order locks none.
+  PERFORM 1 FROM posthorn.lanes WHERE endpoint_id = ANY (s_endpoint_id || b_endpoint_id) AND (sequence > 0 OR endpoint_id = ANY (b_endpoint_id || ARRAY(
+    SELECT s.endpoint_id FROM unnest(s_endpoint_id, s_next, s_failed, s_recovers) AS s (endpoint_id, next, failed, recovers)
+    WHERE s.next IN ('retry', 'release') OR s.failed OR s.recovers)))
+  ORDER BY endpoint_id FOR NO KEY UPDATE;
+  v_now := posthorn.now_ms();
+
+  -- What was settled by the call before is not settled again: a retry that this node has claimed again meanwhile would get the
+  -- outcome of the try before.
+  FOR r IN
+    SELECT s.n, s.locator, s.id, s.attempt_id, d.day, d.retention_days
+    FROM unnest(s_id, s_locator, s_next, a_id, a_number) WITH ORDINALITY AS s (id, locator, next, attempt_id, number, n)
+      JOIN posthorn.deliveries d ON d.locator = ANY (ARRAY[s.locator]) AND d.id = ANY (ARRAY[s.id])
+    WHERE p_again AND s.attempt_id IS NOT NULL AND d.attempt_count >= s.number
+  LOOP
+    EXECUTE 'SELECT 1 FROM posthorn.attempts t WHERE t.retention_days = $1 AND t.day = $2 AND t.locator = $3 AND t.delivery_id = $4 AND t.id = $5'
+    INTO v_count USING r.retention_days, r.day, r.locator, r.id, r.attempt_id;
+    IF v_count IS NOT NULL THEN s_holder[r.n] := 0; END IF;
+  END LOOP;
+
   -- What ends, with its attempt.
   WITH settled AS (
     SELECT * FROM unnest(s_id, s_locator, s_holder, s_next, s_reason, a_id, a_number, a_started_ago, a_duration, a_outcome, a_status, a_facts, a_url,
@@ -119,7 +144,7 @@ BEGIN
     WHERE s.next IN ('delivered', 'dead_lettered') AND s.holder = ANY (v_alive) ORDER BY s.id
   ), gone AS (
     DELETE FROM posthorn.deliveries d USING settled s
-    WHERE d.locator = s.locator AND d.id = s.id AND d.leased_by = s.holder
+    WHERE d.locator = ANY (ARRAY[s.locator]) AND d.id = ANY (ARRAY[s.id]) AND coalesce(d.leased_by, 0) = s.holder
     RETURNING d.*, s.next, s.reason, s.attempt_id, s.number, s.started_ago, s.duration, s.outcome, s.status, s.facts, s.url, s.body_start, s.body_length, s.n
   ), kept AS (
     INSERT INTO posthorn.delivery_history (created_at_ms, finished_at_ms, locator, day, event_day, attempts, retention_days, later, id,
@@ -149,12 +174,7 @@ BEGIN
   END IF;
 
   IF EXISTS (SELECT 1 FROM unnest(s_next) AS s (next) WHERE s.next IN ('retry', 'release')) THEN
-    -- What goes on: a retry with its attempt, a lease given back without one. Its lanes first, and then the time: nothing
-    -- becomes due at a time that a claim has passed already.
-    PERFORM 1 FROM posthorn.lanes WHERE endpoint_id = ANY (ARRAY(
-      SELECT s.endpoint_id FROM unnest(s_endpoint_id, s_next) AS s (endpoint_id, next) WHERE s.next IN ('retry', 'release')))
-    ORDER BY endpoint_id FOR NO KEY UPDATE;
-    v_now := posthorn.now_ms();
+    -- What goes on: a retry with its attempt, a lease given back without one.
     WITH settled AS (
       SELECT * FROM unnest(s_id, s_locator, s_holder, s_next, s_due_in, s_expires_in, a_id, a_number, a_started_ago, a_duration, a_outcome, a_status,
           a_facts, a_url, a_body_start, a_body_length) WITH ORDINALITY
@@ -167,7 +187,7 @@ BEGIN
         failures = CASE WHEN s.next = 'retry' THEN d.failures + 1 ELSE d.failures END,
         attempt_count = CASE WHEN s.next = 'retry' THEN d.attempt_count + 1 ELSE d.attempt_count END,
         unknowns = CASE WHEN s.next = 'retry' THEN 0 ELSE d.unknowns END
-      FROM settled s WHERE d.locator = s.locator AND d.id = s.id AND d.leased_by = s.holder
+      FROM settled s WHERE d.locator = ANY (ARRAY[s.locator]) AND d.id = ANY (ARRAY[s.id]) AND coalesce(d.leased_by, 0) = s.holder
       RETURNING d.*, s.next, s.attempt_id, s.number, s.started_ago, s.duration, s.outcome, s.status, s.facts, s.url, s.body_start, s.body_length, s.n
     ), tried AS (
       INSERT INTO posthorn.attempts (started_at_ms, locator, day, number, duration_ms, status, retention_days, delivery_id, id, outcome, facts, url, response_body)
@@ -195,9 +215,6 @@ BEGIN
 
   -- How long the lanes of failed attempts have been failing.
   IF true = ANY (s_failed) OR true = ANY (s_recovers) THEN
-    PERFORM 1 FROM posthorn.lanes WHERE endpoint_id = ANY (ARRAY(
-      SELECT s.endpoint_id FROM unnest(s_endpoint_id, s_failed, s_recovers) WITH ORDINALITY AS s (endpoint_id, failed, recovers, n)
-      WHERE (s.failed OR s.recovers) AND s.n = ANY (v_held))) ORDER BY endpoint_id FOR NO KEY UPDATE;
     RETURN QUERY
     WITH facts AS (
       SELECT s.endpoint_id, bool_or(s.recovers) AS recovers, count(*) FILTER (WHERE s.failed) AS failed, array_agg(s.n) FILTER (WHERE s.failed) AS positions
@@ -224,7 +241,6 @@ BEGIN
   END LOOP;
 
   IF cardinality(b_endpoint_id) > 0 THEN
-    PERFORM 1 FROM posthorn.lanes WHERE endpoint_id = ANY (b_endpoint_id) ORDER BY endpoint_id FOR NO KEY UPDATE;
     -- The owner's word counts; of those that share a lane, the first one's. A lane that closes is shared again.
     UPDATE posthorn.lanes l SET breaker = b.state,
       probe_at_ms = CASE WHEN b.state = 'open' THEN v_now + b.every END,

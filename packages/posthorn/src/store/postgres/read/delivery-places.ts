@@ -55,7 +55,7 @@ export function nextOfEndpoint(
       for (const leased of ["IS NULL", "IS NOT NULL"]) {
         places.push({
           text: `SELECT ${PENDING_COLUMNS} FROM posthorn.deliveries d
-            WHERE d.endpoint_id = ${values.add(endpointId)} AND d.leased_by ${leased} AND ${within("d", values, stretch)}`,
+            WHERE d.endpoint_id = ${values.add(endpointId)} AND d.leased_by ${leased} AND d.class >= 0 AND ${within("d", values, stretch)}`,
         });
       }
     } else if (wanted.pending) {

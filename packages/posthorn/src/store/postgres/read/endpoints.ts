@@ -37,7 +37,7 @@ export interface LaneColumns {
 const waits = (due: string): string => `EXISTS (
     SELECT 1 FROM unnest('{0,1,2}'::smallint[]) AS each (class) CROSS JOIN LATERAL (
       SELECT 1 FROM posthorn.deliveries d
-      WHERE d.endpoint_id = l.endpoint_id AND d.leased_by IS NULL AND d.class = each.class AND d.due_at_ms ${due}
+      WHERE d.endpoint_id = l.endpoint_id AND d.leased_by IS NULL AND d.class >= 0 AND d.class = each.class AND d.due_at_ms ${due}
       ORDER BY d.due_at_ms, d.id LIMIT 1
     ) first)`;
 /**

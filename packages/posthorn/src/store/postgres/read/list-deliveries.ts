@@ -93,7 +93,7 @@ async function hasFewWaiting({ connections }: Context, endpointId: string): Prom
     {
       name: "read_few_waiting",
       text: `SELECT count(*) AS count FROM (
-        SELECT 1 FROM posthorn.deliveries WHERE endpoint_id = $1 AND leased_by IS NULL
+        SELECT 1 FROM posthorn.deliveries WHERE endpoint_id = $1 AND leased_by IS NULL AND class >= 0
         ORDER BY class, due_at_ms, id LIMIT $2) waiting`,
     },
     [endpointId, FEW + 1],

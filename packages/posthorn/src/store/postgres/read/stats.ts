@@ -65,7 +65,7 @@ const PENDING_OF_ENDPOINT = {
   text: pendingOf(`SELECT waiting.created_at_ms FROM posthorn.endpoints p
       CROSS JOIN unnest('{0,1,2}'::smallint[]) AS each (class) CROSS JOIN LATERAL (
         SELECT d.created_at_ms FROM posthorn.deliveries d
-        WHERE d.endpoint_id = p.id AND d.leased_by IS NULL AND d.class = each.class
+        WHERE d.endpoint_id = p.id AND d.leased_by IS NULL AND d.class >= 0 AND d.class = each.class
         ORDER BY d.due_at_ms, d.id LIMIT ${PENDING_MAX + 1}
       ) waiting WHERE p.id = $1 AND p.app_id = $2
     UNION ALL SELECT d.created_at_ms FROM posthorn.deliveries d JOIN posthorn.endpoints p ON p.id = d.endpoint_id

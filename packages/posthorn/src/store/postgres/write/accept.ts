@@ -6,7 +6,7 @@ import type { DeliveryId, EventId } from "../../../base/ids.ts";
 import { sliced, weightOfAcceptance } from "../../slices.ts";
 import type { Acceptance, AcceptResult } from "../../store.ts";
 import type { Context } from "../context.ts";
-import { failureOf, toPosthornError } from "../failure.ts";
+import { ConnectionFailure, codeOf, failureOf, toPosthornError } from "../failure.ts";
 import { ensurePartitions } from "../partitions-ahead.ts";
 import { acceptValues } from "./accept-values.ts";
 
@@ -27,14 +27,30 @@ const ACCEPT = {
 };
 const ACCEPTED: AcceptResult = { kind: "accepted", unleased: [] };
 const AGAIN_MS = { min: 20, max: 500 };
+const UNIQUE_VIOLATION = "23505";
 
 export async function accept(context: Context, acceptances: readonly Acceptance[]): Promise<AcceptResult[]> {
   const results: AcceptResult[] = [];
   for (const { items } of sliced(acceptances, weightOfAcceptance)) {
-    if (items.length > 0) results.push(...(await acceptSlice(context, items, false)));
+    if (items.length > 0) results.push(...(await acceptPart(context, items, false, results.length > 0)));
   }
   wakeOthers(context, acceptances, results);
   return results;
+}
+
+/** After a part of the call was stored it is not thrown what became of the rest. */
+async function acceptPart(
+  context: Context,
+  acceptances: readonly Acceptance[],
+  again: boolean,
+  partIsStored: boolean,
+): Promise<AcceptResult[]> {
+  try {
+    return await acceptSlice(context, acceptances, again);
+  } catch (error) {
+    if (!partIsStored) throw error;
+    return acceptances.map(() => ({ kind: "unavailable" }));
+  }
 }
 
 /** @param again a call with these was sent before, and nobody knows what became of it */
@@ -52,11 +68,14 @@ async function acceptSlice(
     } catch (error) {
       const kind = failureOf(error);
       if (kind === "full") return acceptances.map(() => ({ kind: "full" }));
-      if (kind === "other") return acceptHalves(context, acceptances, doubtful, error);
+      // The call before is still at work, and stores what this one saw nothing of yet.
+      const isUnderWay = doubtful && codeOf(error) === UNIQUE_VIOLATION;
+      if (kind === "other" && !isUnderWay) return acceptHalves(context, acceptances, doubtful, error);
+      if (monotonicMs() + waitMs > untilMs)
+        throw toPosthornError(doubtful ? new ConnectionFailure("lost", error) : error);
       // Whether it was stored is seen the next time by the events' ids.
       doubtful ||= kind === "lost";
       if (kind === "no_partition") await makeRoom(context, acceptances);
-      else if (monotonicMs() + waitMs > untilMs) throw toPosthornError(error);
     }
     await sleep(waitMs);
   }
@@ -71,7 +90,7 @@ async function acceptHalves(
   if (acceptances.length === 1) return [{ kind: "failed", message: messageOf(error) }];
   const middle = acceptances.length >> 1;
   const first = await acceptSlice(context, acceptances.slice(0, middle), again);
-  return [...first, ...(await acceptSlice(context, acceptances.slice(middle), again))];
+  return [...first, ...(await acceptPart(context, acceptances.slice(middle), again, true))];
 }
 
 function answers(acceptances: readonly Acceptance[], rows: readonly Row[]): AcceptResult[] {
@@ -100,6 +119,7 @@ function resultOf(row: Row): AcceptResult {
     case "gone":
     case "taken":
     case "full":
+    case "unavailable":
       return { kind };
     default:
       return unreachable(kind, "accept result");

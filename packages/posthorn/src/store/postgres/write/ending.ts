@@ -20,9 +20,13 @@ interface Candidate {
 
 interface Slice extends Finished {
   readonly more: boolean;
+  /** What a node held of it: that node must hear of it. */
+  readonly held?: ReadonlySet<DeliveryId>;
 }
 
 const NOTHING: Slice = { ended: [], released: false, more: false };
+/** A notification has room for about two hundred ids. */
+const TOLD_AT_ONCE = 100;
 const CANDIDATE = `d.id, d.endpoint_id AS "endpointId", d.order_key IS NOT NULL AS ordered`;
 
 export function expire(context: Context, deliveriesMax: number): Promise<EndingResult> {
@@ -41,19 +45,33 @@ export function cancel(context: Context, target: CancelTarget, deliveriesMax: nu
 }
 
 async function inSlice(context: Context, work: (run: Run) => Promise<Slice>): Promise<EndingResult> {
-  const { ended, released, more } = await context.connections.transaction("work", async (run) => {
+  const { ended, released, more, held } = await context.connections.transaction("work", async (run) => {
     await useIndexes(run);
     return work(run);
   });
   if (released) context.wake({ kind: "due" });
+  if (held !== undefined) tellHolders(context, ended, held);
   return { done: ended.length, more, ended };
+}
+
+function tellHolders(context: Context, ended: readonly EndedDelivery[], held: ReadonlySet<DeliveryId>): void {
+  const byEndpoint = Map.groupBy(
+    ended.filter(({ id }) => held.has(id)),
+    ({ endpointId }) => endpointId,
+  );
+  for (const [endpointId, list] of byEndpoint) {
+    for (let at = 0; at < list.length; at += TOLD_AT_ONCE) {
+      const deliveryIds = list.slice(at, at + TOLD_AT_ONCE).map(({ id }) => id);
+      context.wake({ kind: "ended", endpointId, deliveryIds });
+    }
+  }
 }
 
 async function expireSlice(run: Run, nowMs: number, deliveriesMax: number): Promise<Slice> {
   const candidates = await run<Candidate>(
     {
       text: `SELECT ${CANDIDATE} FROM posthorn.deliveries d
-        WHERE d.leased_by IS NULL AND d.expires_at_ms <= $1 ORDER BY d.expires_at_ms LIMIT $2`,
+        WHERE d.leased_by IS NULL AND d.expires_at_ms > 0 AND d.expires_at_ms <= $1 ORDER BY d.expires_at_ms LIMIT $2`,
     },
     [nowMs, deliveriesMax],
   );
@@ -65,7 +83,7 @@ async function expireSlice(run: Run, nowMs: number, deliveriesMax: number): Prom
         FROM unnest($1::integer[], $2::text[]) AS candidate (locator, id)
           JOIN posthorn.deliveries d ON d.locator = candidate.locator AND d.id = candidate.id
           JOIN posthorn.endpoints p ON p.id = d.endpoint_id
-        WHERE d.leased_by IS NULL AND d.expires_at_ms <= $3
+        WHERE d.leased_by IS NULL AND d.expires_at_ms > 0 AND d.expires_at_ms <= $3
         ORDER BY d.id FOR UPDATE OF d SKIP LOCKED`,
     },
     [...keysOf(candidates), nowMs],
@@ -143,7 +161,7 @@ function candidatesOfEndpoints(
     {
       text: `SELECT waiting.* FROM unnest($1::text[]) AS endpoint (id) CROSS JOIN LATERAL (
           SELECT ${CANDIDATE} FROM posthorn.deliveries d
-          WHERE d.endpoint_id = endpoint.id AND d.leased_by IS NULL LIMIT $2
+          WHERE d.endpoint_id = endpoint.id AND d.leased_by IS NULL AND d.class >= 0 LIMIT $2
         ) AS waiting
         UNION ALL
         SELECT ${CANDIDATE} FROM posthorn.deliveries d
@@ -192,16 +210,18 @@ async function cancelSlice(
 ): Promise<Slice> {
   if (candidates.length === 0) return NOTHING;
   await lockOrdered(run, candidates);
-  await run(
+  const locked = await run<{ id: DeliveryId; leased: boolean }>(
     {
-      text: `SELECT FROM unnest($1::integer[], $2::text[]) AS candidate (locator, id)
+      text: `SELECT d.id, d.leased_by IS NOT NULL AS leased
+        FROM unnest($1::integer[], $2::text[]) AS candidate (locator, id)
           JOIN posthorn.deliveries d ON d.locator = candidate.locator AND d.id = candidate.id
         ORDER BY d.id FOR UPDATE OF d`,
     },
     keysOf(candidates),
   );
   const ends = candidates.map(({ id }) => ({ id, state: "cancelled", reason, attempts: 0 }) as const);
-  return { ...(await finish(run, ends, nowMs)), more: candidates.length === deliveriesMax };
+  const held = new Set(locked.filter(({ leased }) => leased).map(({ id }) => id));
+  return { ...(await finish(run, ends, nowMs)), more: candidates.length === deliveriesMax, held };
 }
 
 function lockOrdered(run: Run, candidates: readonly Candidate[]): Promise<void> {

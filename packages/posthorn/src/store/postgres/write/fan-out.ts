@@ -4,7 +4,7 @@ import type { DutyResult } from "../../store.ts";
 import type { Run } from "../connections.ts";
 import type { Context } from "../context.ts";
 import type { Day } from "../day.ts";
-import { takeTurn } from "./duty.ts";
+import { storeNow, takeTurn } from "./duty.ts";
 import {
   type EventFacts,
   insertLater,
@@ -52,12 +52,11 @@ export async function extendFanOut(context: Context, deliveriesMax: number): Pro
 }
 
 async function extendFirst(context: Context, run: Run, deliveriesMax: number): Promise<Step> {
-  const nowMs = await takeTurn(run, "fan_out");
-  if (nowMs === undefined) return NOTHING;
+  if ((await takeTurn(run, "fan_out")) === undefined) return NOTHING;
   const row = await firstOf(run, deliveriesMax);
   if (row === undefined) return NOTHING;
   const event = await findEvent(run, row);
-  const made = event === undefined ? 0 : await deliver(context, run, event, row.endpoints, nowMs);
+  const made = event === undefined ? 0 : await deliver(context, run, event, row.endpoints);
   await move(run, row);
   const [left] = await run<{ more: boolean }>({
     text: "SELECT EXISTS (SELECT FROM posthorn.fan_outs) AS more",
@@ -97,9 +96,10 @@ async function deliver(
   run: Run,
   event: FannedOut,
   endpointIds: readonly EndpointId[],
-  nowMs: number,
 ): Promise<number> {
   const lanes = await lockLivingLanes(run, endpointIds);
+  // With the lanes in hand: nothing becomes due at a time that a claim has passed already.
+  const nowMs = await storeNow(run);
   const dueAtMs = Math.max(nowMs, event.deliverAtMs ?? 0);
   const deliveries = [...lanes.values()].map(
     (lane): LaterDelivery => ({

@@ -44,8 +44,8 @@ export async function redeliver(
   context: Context,
   redeliveries: readonly Redelivery[],
 ): Promise<RedeliverResult[]> {
-  const results = await context.connections.transaction("work", async (run) =>
-    redeliverIn(context, run, redeliveries, await storeNow(run)),
+  const results = await context.connections.transaction("work", (run) =>
+    redeliverIn(context, run, redeliveries),
   );
   if (results.some(({ kind }) => kind === "created")) context.wake({ kind: "due" });
   return results;
@@ -56,7 +56,6 @@ export async function redeliverIn(
   { connections }: Context,
   run: Run,
   redeliveries: readonly Redelivery[],
-  nowMs: number,
 ): Promise<RedeliverResult[]> {
   if (redeliveries.length === 0) return [];
   const events = await findEvents(run, redeliveries, connections.advancedMs);
@@ -64,6 +63,8 @@ export async function redeliverIn(
     run,
     redeliveries.map(({ endpointId }) => endpointId),
   );
+  // With the lanes in hand: nothing becomes due at a time that a claim has passed already.
+  const nowMs = await storeNow(run);
   const made: LaterDelivery[] = [];
   const results = redeliveries.map((redelivery): RedeliverResult => {
     const event = events.get(redelivery.eventId);

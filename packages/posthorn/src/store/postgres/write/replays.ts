@@ -24,7 +24,7 @@ async function advance(context: Context, run: Run, step: ReplayStep): Promise<nu
     [replayId, fromCursor, cursor, examined, finished, nowMs],
   );
   if (moved.length === 0) return undefined;
-  const results = await redeliverIn(context, run, redeliveries, nowMs);
+  const results = await redeliverIn(context, run, redeliveries);
   const created = results.filter(({ kind }) => kind === "created").length;
   await run({ text: "UPDATE posthorn.replays SET created = created + $2 WHERE id = $1" }, [
     replayId,

@@ -9,7 +9,7 @@ import type { Run } from "../connections.ts";
 import type { Context } from "../context.ts";
 import type { Day } from "../day.ts";
 import { plainArray, textArray } from "../literal.ts";
-import { LATE_COMMIT_MS, takeTurn, useIndexes } from "./duty.ts";
+import { LATE_COMMIT_MS, storeNow, takeTurn, useIndexes } from "./duty.ts";
 import { finish, lockLanes } from "./finish.ts";
 import { noteDue } from "./later.ts";
 
@@ -100,7 +100,8 @@ async function rescueSlice(context: Context, run: Run, deliveriesMax: number): P
   const ids = candidates.map(({ id }) => id);
   await lockLanes(run, endpointIds);
   const rows = await lockLeased(run, ids, voided);
-  const rescued = await rescueRows(context, run, nowMs, rows);
+  // Read anew with the lanes in hand: nothing becomes due at a time that a claim has passed already.
+  const rescued = await rescueRows(context, run, await storeNow(run), rows);
   return { ...rescued, done: rows.length, more: candidates.length === deliveriesMax };
 }
 

@@ -1,4 +1,5 @@
 /** Settle: a batch of outcomes in one statement (migrations/0004.sql); if it fails as a whole, in halves, so that a bad element fails alone. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../../base/errors.ts";
 import { locatorOf } from "../../../base/ids.ts";
 import { isFailure } from "../../../domain/attempt.ts";
@@ -10,6 +11,7 @@ import { Blob } from "../blob.ts";
 import { type Context, numberOf } from "../context.ts";
 import { failureOf, toPosthornError } from "../failure.ts";
 import { plainArray, textArray } from "../literal.ts";
+import { ensurePartitionsOf } from "../partitions-ahead.ts";
 
 interface Row {
   readonly n: number;
@@ -19,11 +21,13 @@ interface Row {
   readonly released: boolean;
 }
 
-const PARAMETERS = 26;
+const PARAMETERS = 27;
 const SETTLE = {
   name: "settle",
   text: `SELECT * FROM posthorn.settle(${Array.from({ length: PARAMETERS }, (_, index) => `$${index + 1}`).join(", ")})`,
 };
+const TURNS_MAX = 4;
+const AGAIN_MS = 20;
 const SETTLED: SettleResult = { kind: "settled", lane: null, released: false };
 
 export async function settle(
@@ -44,27 +48,50 @@ async function settleSlice(
   context: Context,
   settlements: readonly Settlement[],
   breakers: readonly BreakerChange[],
+  turn = 1,
 ): Promise<SettleResult[]> {
+  const { doubtful } = context;
+  // A lease that is given back does not say which lease it is: if it was given back, and this node has claimed the delivery
+  // again, giving it back once more would send it twice. It is left to the duty that looks for leases nobody holds.
+  const whole = settlements.filter(
+    ({ attempt, next, deliveryId }) =>
+      attempt !== null || (next.kind === "release" && !doubtful.has(deliveryId)),
+  );
+  const again = whole.some(({ deliveryId }) => doubtful.has(deliveryId));
   try {
-    const whole = settlements.filter(isWhole);
-    const values = [...settlementValues(context, whole), ...breakerValues(context, breakers)];
-    const rows = await context.connections.runSafely<Row>("settle", SETTLE, values);
-    return answers(settlements, whole, rows);
+    const values = [...settlementValues(context, whole), ...breakerValues(context, breakers), again];
+    const rows = await context.connections.run<Row>("settle", SETTLE, values);
+    const results = answers(settlements, whole, rows);
+    for (const { deliveryId } of settlements) doubtful.delete(deliveryId);
+    return results;
   } catch (error) {
-    if (failureOf(error) !== "other") throw toPosthornError(error);
-    if (settlements.length <= 1) {
-      if (settlements.length === 0) throw error;
-      if (breakers.length > 0) await settleSlice(context, [], breakers);
-      return [{ kind: "failed", message: messageOf(error) }];
+    const kind = failureOf(error);
+    if (kind === "lost") for (const { deliveryId } of settlements) doubtful.add(deliveryId);
+    if (kind === "other") return settleHalves(context, settlements, breakers, error);
+    if (kind === "unavailable" || kind === "full" || turn === TURNS_MAX) throw toPosthornError(error);
+    if (kind === "no_partition") {
+      const ids = settlements.map(({ deliveryId }) => deliveryId);
+      await ensurePartitionsOf(context, ids);
     }
-    const middle = settlements.length >> 1;
-    const first = await settleSlice(context, settlements.slice(0, middle), []);
-    return [...first, ...(await settleSlice(context, settlements.slice(middle), breakers))];
   }
+  await sleep(AGAIN_MS * turn);
+  return settleSlice(context, settlements, breakers, turn + 1);
 }
 
-function isWhole({ attempt, next }: Settlement): boolean {
-  return attempt !== null || next.kind === "release";
+async function settleHalves(
+  context: Context,
+  settlements: readonly Settlement[],
+  breakers: readonly BreakerChange[],
+  error: unknown,
+): Promise<SettleResult[]> {
+  if (settlements.length === 0) throw error;
+  if (settlements.length === 1) {
+    if (breakers.length > 0) await settleSlice(context, [], breakers);
+    return [{ kind: "failed", message: messageOf(error) }];
+  }
+  const middle = settlements.length >> 1;
+  const first = await settleSlice(context, settlements.slice(0, middle), []);
+  return [...first, ...(await settleSlice(context, settlements.slice(middle), breakers))];
 }
 
 function answers(
@@ -75,8 +102,12 @@ function answers(
   const special = new Map(rows.map((row) => [row.n, row]));
   let position = 0;
   return settlements.map((settlement): SettleResult => {
-    if (!isWhole(settlement))
-      return { kind: "failed", message: `the settlement of ${settlement.deliveryId} has no attempt` };
+    const { deliveryId, next } = settlement;
+    if (whole[position] !== settlement) {
+      if (next.kind !== "release")
+        return { kind: "failed", message: `the settlement of ${deliveryId} has no attempt` };
+      return { kind: "fenced", finished: false };
+    }
     position += 1;
     const row = special.get(position);
     return row === undefined ? SETTLED : resultOf(row, whole[position - 1] as Settlement);
