@@ -1,9 +1,10 @@
-/** Fills a data directory before the server starts, through the store's own batches: the only way to 10^6 rows in seconds. */
+/** Fills a store before the server starts, through the store's own batches: the only way to 10^6 rows in seconds. */
 import {
   type AppId,
   type DeliveryId,
   type EndpointId,
   type EventId,
+  type IncarnationId,
   locatorOf,
   newId,
 } from "../../base/ids.ts";
@@ -14,7 +15,6 @@ import { openSqliteStore } from "../../store/sqlite/sqlite.ts";
 import type { Acceptance, Settlement, Store } from "../../store/store.ts";
 
 export interface PreloadOptions {
-  readonly dataDir: string;
   /** Endpoints to fill, in turn. */
   readonly endpoints: readonly { readonly app: string; readonly endpointId: string }[];
   readonly events: number;
@@ -29,30 +29,49 @@ const BATCH = 1000;
 const AHEAD = 4;
 const EXPIRES_IN_MS = scheduleMsMax(DEFAULTS.retrySchedule) + LIMITS.waitMsMax;
 
-export async function preload(options: PreloadOptions): Promise<void> {
-  const store = await openSqliteStore({ dataDir: options.dataDir });
+export async function preload(place: StorePlace, options: PreloadOptions): Promise<void> {
+  const store = await openStore(place);
   try {
-    const fill = await filler(store, options);
-    let next = 0;
-    await Promise.all(
-      Array.from({ length: AHEAD }, async () => {
-        while (next < options.events) {
-          const from = next;
-          next += BATCH;
-          await fill(from, Math.min(BATCH, options.events - from));
-        }
-      }),
-    );
+    const node = await store.write.enlist({ name: "preload", version: "0", roles: ["dispatch"] });
+    await fill(store, node, options);
+    await store.write.retire(node);
   } finally {
     await store.close();
   }
 }
 
+/** Where the data of a rig is: a database, or else a data directory. */
+export interface StorePlace {
+  readonly dataDir: string;
+  readonly storeUrl: string | null;
+}
+
+async function openStore({ dataDir, storeUrl }: StorePlace): Promise<Store> {
+  if (storeUrl === null) return openSqliteStore({ dataDir });
+  const { openPostgresStore } = await import("../../store/postgres/postgres.ts");
+  return openPostgresStore({ url: storeUrl });
+}
+
+/** @param node what is delivered was leased to it */
+export async function fill(store: Store, node: IncarnationId, options: PreloadOptions): Promise<void> {
+  const fillSome = await filler(store, node, options);
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: AHEAD }, async () => {
+      while (next < options.events) {
+        const from = next;
+        next += BATCH;
+        await fillSome(from, Math.min(BATCH, options.events - from));
+      }
+    }),
+  );
+}
+
 async function filler(
   store: Store,
+  incarnation: IncarnationId,
   { endpoints, dataBytes, state }: PreloadOptions,
 ): Promise<(from: number, count: number) => Promise<void>> {
-  const incarnation = await store.write.enlist({ name: "preload", version: "0", roles: ["dispatch"] });
   const lease = state === "delivered" ? incarnation : null;
   const places: { appId: AppId; configVersion: number; endpointId: EndpointId }[] = [];
   for (const { app, endpointId } of endpoints) {

@@ -1,4 +1,5 @@
-/** What a scenario works with: a server, a receiver and a load generator, each a process of its own. */
+/** What a scenario works with: a server or several, a receiver and a load generator, each a process of its own. */
+import { randomBytes } from "node:crypto";
 import { generateApiKey } from "../../security/api-keys.ts";
 import { type Child, siblingModule, startChild } from "../proof/child.ts";
 import { deliveriesOf } from "../proof/deliveries.ts";
@@ -8,11 +9,13 @@ import type { LoadCalls } from "../proof/load-process.ts";
 import type { Plan, PlannedEndpoint } from "../proof/plan.ts";
 import type { Behaviour } from "../proof/receiver.ts";
 import type { ReceiverCalls } from "../proof/receiver-process.ts";
-import { type ServerProcess, startServer } from "../proof/server-process.ts";
+import { cpuUs, type ServerProcess, startServer } from "../proof/server-process.ts";
 import { createApps, createEndpoint } from "../proof/setup.ts";
 import { judge, pairsToLookUp, type Verdict } from "../proof/verdict.ts";
 import type { Workspace } from "../proof/workspace.ts";
 import type { BareCalls } from "./bare-process.ts";
+import { BenchDatabase } from "./database.ts";
+import type { StorePlace } from "./preload.ts";
 
 export interface RigOptions {
   readonly name: string;
@@ -20,14 +23,18 @@ export interface RigOptions {
   readonly endpointsPerApp: number;
   readonly dataBytes: number;
   readonly connections: number;
+  /** URL of a PostgreSQL server; null: SQLite in a data directory. */
+  readonly store: string | null;
+  /** How many servers share the load. More than one needs a store that they can share. Default 1. */
+  readonly nodes?: number;
   /** Makes one more app, whose endpoint nobody listens at. It is not in the plan. */
   readonly dead?: boolean;
-  /** Runs on the data directory after the endpoints were made and before the server takes load. */
+  /** Runs on the store after the endpoints were made and before the server takes load. */
   readonly preload?: (place: PreloadPlace) => Promise<void>;
 }
 
-export interface PreloadPlace {
-  readonly dataDir: string;
+export interface PreloadPlace extends StorePlace {
+  readonly database: BenchDatabase | null;
   readonly plan: Plan;
   readonly dead: PlannedEndpoint | undefined;
 }
@@ -49,7 +56,10 @@ export class Rig {
   readonly #options: RigOptions;
   readonly #workspace: Workspace;
   readonly #key = generateApiKey().key;
-  #server: ServerProcess | undefined;
+  /** Of all nodes: they share what they sealed. */
+  readonly #masterKey = randomBytes(32).toString("base64");
+  readonly #database: BenchDatabase | null;
+  #servers: ServerProcess[] = [];
   #receiver: Child<ReceiverCalls>;
   #load: Child<LoadCalls>;
   #bare: Child<BareCalls> | undefined;
@@ -58,9 +68,10 @@ export class Rig {
   #dead: PlannedEndpoint | undefined;
   plan: PlannedEndpoint[] = [];
 
-  private constructor(workspace: Workspace, options: RigOptions) {
+  private constructor(workspace: Workspace, options: RigOptions, database: BenchDatabase | null) {
     this.#options = options;
     this.#workspace = workspace;
+    this.#database = database;
     this.#receiver = startChild<ReceiverCalls>(siblingModule(import.meta.url, "../proof/receiver-process"));
     this.#load = startChild<LoadCalls>(siblingModule(import.meta.url, "../proof/load-process"));
     workspace.atEnd(() => this.#receiver.stop());
@@ -68,35 +79,32 @@ export class Rig {
   }
 
   static async build(workspace: Workspace, options: RigOptions): Promise<Rig> {
-    const rig = new Rig(workspace, options);
-    const { name, connections, dataBytes, preload } = options;
+    const { name, store, preload } = options;
+    const database = store === null ? null : await BenchDatabase.make(workspace, store, name);
+    const rig = new Rig(workspace, options, database);
     const port = await rig.#receiver.call("start", { ledgerFile: rig.#file("received"), seed: SEED });
     rig.#origin = `http://127.0.0.1:${port}`;
-    await rig.start();
     workspace.atEnd(() => rig.kill());
+    await rig.start();
     await rig.#setUp();
     if (preload !== undefined) {
-      await rig.server.stop();
-      await preload({ dataDir: rig.dataDir, plan: rig.plan, dead: rig.#dead });
-      await rig.start(rig.server.port);
+      for (const server of rig.#servers) await server.stop();
+      await preload({ ...rig.#place, database, plan: rig.plan, dead: rig.#dead });
+      await rig.start(rig.#servers.map((server) => server.port));
     }
-    await rig.#load.call("start", {
-      name,
-      options: {
-        target: { host: "127.0.0.1", port: rig.server.port },
-        key: rig.#key,
-        ledgerFile: rig.#file("accepted"),
-        connections,
-        dataBytes,
-        eventType: "bench.event",
-      },
-    });
+    await rig.#startLoads();
     return rig;
   }
 
   get server(): ServerProcess {
-    if (this.#server === undefined) throw new Error("The server does not run.");
-    return this.#server;
+    const [first] = this.#servers;
+    if (first === undefined) throw new Error("The server does not run.");
+    return first;
+  }
+
+  /** null: the store is SQLite. */
+  get database(): BenchDatabase | null {
+    return this.#database;
   }
 
   get key(): string {
@@ -111,20 +119,38 @@ export class Rig {
     return [...new Set(this.plan.map(({ app }) => app))];
   }
 
-  async start(port = 0): Promise<void> {
-    this.#server = await startServer({ dataDir: this.dataDir, key: this.#key, port });
+  /** On these ports, or on free ones. */
+  async start(ports: readonly number[] = new Array(this.#options.nodes ?? 1).fill(0)): Promise<void> {
+    const { dataDir, storeUrl } = this.#place;
+    const common = {
+      dataDir,
+      key: this.#key,
+      environment: { POSTHORN_MASTER_KEY: this.#masterKey },
+      ...(storeUrl === null ? {} : { store: storeUrl }),
+    };
+    this.#servers = [];
+    for (const port of ports) this.#servers.push(await startServer({ ...common, port }));
   }
 
   /** At once: nothing of a bench run is kept, and hanging endpoints would make a graceful stop wait for them. */
   async kill(): Promise<void> {
-    this.server.kill("SIGKILL");
-    await this.server.exited;
+    for (const server of this.#servers) server.kill("SIGKILL");
+    await Promise.all(this.#servers.map((server) => server.exited));
   }
 
-  /** Publishes to all apps of the plan, unless told otherwise. */
+  /** CPU time of all nodes so far, microseconds; NaN where the system does not tell. */
+  cpuUs(): number {
+    return this.#servers.reduce((sum, { pid }) => sum + (cpuUs(pid) ?? Number.NaN), 0);
+  }
+
+  /** Publishes to all apps of the plan, unless told otherwise; to each node its share. */
   async load(run: Omit<LoadRun, "apps"> & { apps?: readonly string[] }): Promise<LoadReport> {
-    const apps = run.apps ?? this.apps;
-    const report = await this.#load.call("run", { name: this.#options.name, run: { ...run, apps } });
+    const nodes = this.#servers.length;
+    const perSecond = run.perSecond === null ? null : run.perSecond / nodes;
+    const share = { ...run, perSecond, apps: run.apps ?? this.apps };
+    const names = this.#servers.map((_, index) => this.#loadName(index));
+    const reports = await Promise.all(names.map((name) => this.#load.call("run", { name, run: share })));
+    const report = together(reports);
     this.#expected += report.accepted * this.#options.endpointsPerApp;
     return report;
   }
@@ -175,10 +201,11 @@ export class Rig {
   /** Ends load and receiver, and judges. */
   async finish(): Promise<{ evidence: Evidence; verdict: Verdict }> {
     await this.caughtUp();
-    await this.#load.call("close", { name: this.#options.name });
+    const ledgers = this.#servers.map((_, index) => this.#file(this.#loadName(index)));
+    for (const index of this.#servers.keys()) await this.#load.call("close", { name: this.#loadName(index) });
     await this.#receiver.call("close", null);
     const evidence = {
-      accepted: readAccepted(this.#file("accepted")),
+      accepted: ledgers.flatMap((file) => readAccepted(file)),
       received: readReceived(this.#file("received")).filter(({ endpoint }) => endpoint !== BARE),
     };
     const pairs = pairsToLookUp({ plan: this.plan, ...evidence });
@@ -216,7 +243,46 @@ export class Rig {
     await this.#receiver.call("set", received);
   }
 
+  async #startLoads(): Promise<void> {
+    const { connections, dataBytes } = this.#options;
+    for (const [index, { port }] of this.#servers.entries()) {
+      const name = this.#loadName(index);
+      const options = {
+        target: { host: "127.0.0.1", port },
+        key: this.#key,
+        ledgerFile: this.#file(name),
+        connections: Math.ceil(connections / this.#servers.length),
+        dataBytes,
+        eventType: "bench.event",
+      };
+      await this.#load.call("start", { name, options });
+    }
+  }
+
+  get #place(): StorePlace {
+    return { dataDir: this.dataDir, storeUrl: this.#database?.url ?? null };
+  }
+
+  #loadName(node: number): string {
+    return `accepted-${node + 1}`;
+  }
+
   #file(what: string): string {
     return this.#workspace.file(`${this.#options.name}-${what}.tsv`);
   }
+}
+
+/** What several loads of the same minute reported. */
+function together(reports: readonly LoadReport[]): LoadReport {
+  const refused: Record<string, number> = {};
+  for (const report of reports) {
+    for (const [reason, count] of Object.entries(report.refused))
+      refused[reason] = (refused[reason] ?? 0) + count;
+  }
+  return {
+    fromUs: Math.min(...reports.map(({ fromUs }) => fromUs)),
+    toUs: Math.max(...reports.map(({ toUs }) => toUs)),
+    accepted: reports.reduce((sum, { accepted }) => sum + accepted, 0),
+    refused,
+  };
 }

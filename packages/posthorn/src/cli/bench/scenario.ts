@@ -12,9 +12,13 @@ export interface BenchOptions {
   /** Deliveries that wait for the dead endpoint. */
   readonly backlog: number;
   /** How many events are stored before the cost of one is measured; ascending. */
-  readonly stored: readonly number[];
+  readonly stored: Readonly<Record<StoreKind, readonly number[]>>;
   /** Pairs of windows whose ratio is told. */
   readonly pairs: number;
+  /** How long an idle transaction keeps dead rows from being cleared away, before that is measured. */
+  readonly holdSeconds: number;
+  /** URL of a PostgreSQL server; null: SQLite, in a data directory. */
+  readonly store: string | null;
   readonly say: (text: string) => void;
 }
 
@@ -23,13 +27,16 @@ export interface Outcome {
   readonly verdicts: readonly Verdict[];
 }
 
+export type StoreKind = "sqlite" | "postgres";
+
 export interface Scenario {
   readonly name: string;
+  readonly stores: readonly StoreKind[];
   readonly description: string;
   run(workspace: Workspace, options: BenchOptions): Promise<Outcome>;
 }
 
 /** The usual: 20 apps with one endpoint each. */
-export function usual({ connections, dataBytes }: BenchOptions) {
-  return { name: "bench", apps: 20, endpointsPerApp: 1, connections, dataBytes };
+export function usual({ connections, dataBytes, store }: BenchOptions) {
+  return { name: "bench", apps: 20, endpointsPerApp: 1, connections, dataBytes, store };
 }

@@ -23,6 +23,10 @@ export function isSuccess({ status }: ReceivedLine): boolean {
   return status >= 200 && status < 300;
 }
 
+function isLateSuccess({ status }: ReceivedLine): boolean {
+  return status <= -200 && status > -300;
+}
+
 export type End = "delivered" | "deadLettered" | "pending" | "lost";
 
 /** Fails closed: what nobody looked up is delivered if the receiver says so, and lost if not. */
@@ -31,7 +35,8 @@ export function endOf({ endpoint, requests, facts }: Pair): End {
   if (facts === undefined) return received ? "delivered" : "lost";
   switch (facts.state) {
     case "delivered":
-      return received ? "delivered" : "lost";
+      // A sender that was stopped itself may take an answer that came late.
+      return received || requests.some(isLateSuccess) ? "delivered" : "lost";
     case "dead_lettered": {
       const everyAttempt = countedFailures(facts.attempts) > endpoint.retrySchedule.length;
       return facts.reason === "attempts_exhausted" && everyAttempt ? "deadLettered" : "lost";

@@ -136,6 +136,13 @@ describe("a run that kept the promise", () => {
     });
   });
 
+  test("may count an answer that came late, when the sender was late itself", () => {
+    const late = { ...taken, status: -200 };
+    assertBreaches({ received: [refused, late] }, {});
+    const timedOut = { ...delivery, state: "pending", attempts };
+    assertBreaches({ received: [refused, late], deliveries: [timedOut] }, { lost: 1 });
+  });
+
   test("needs no look at the API for what went well at once", () => {
     assert.deepEqual(pairsToLookUp({ plan: [endpoint], accepted: [event], received: [taken] }), []);
     assertBreaches({ received: [taken], deliveries: [] }, {});

@@ -12,6 +12,7 @@ const WAITING_DATA_BYTES = 200;
 
 export const backlog: Scenario = {
   name: "backlog",
+  stores: ["sqlite", "postgres"],
   description: "one endpoint is dead with 1,000,000 deliveries waiting: what the others notice",
   async run(workspace, options) {
     const clean = await Rig.build(workspace, { ...usual(options), name: "clean" });
@@ -20,16 +21,13 @@ export const backlog: Scenario = {
       ...usual(options),
       name: "backlog",
       dead: true,
-      preload: async ({ dataDir, dead }) => {
-        const endpoints = [dead!];
-        await preload({
-          dataDir,
-          endpoints,
+      preload: (place) =>
+        preload(place, {
+          endpoints: [place.dead!],
           events: options.backlog,
           dataBytes: WAITING_DATA_BYTES,
           state: "waiting",
-        });
-      },
+        }),
     });
     const atRestBytes = memory(full);
     const windowMs = (options.seconds * 1000) / options.pairs;
@@ -95,7 +93,7 @@ async function restart(rig: Rig): Promise<number> {
   const { port } = rig.server;
   await rig.kill();
   const startedUs = nowUs();
-  await rig.start(port);
+  await rig.start([port]);
   await rig.load({ perSecond: null, batch: 1, forMs: 500 });
   await rig.caughtUp();
   const first = await rig.firstReceiptAfter(startedUs);

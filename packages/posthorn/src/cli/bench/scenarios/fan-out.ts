@@ -8,6 +8,7 @@ const ENDPOINTS = 5;
 
 export const fanOut: Scenario = {
   name: "fan-out",
+  stores: ["sqlite", "postgres"],
   description: "each event to 5 endpoints, as fast as it goes",
   async run(workspace, options) {
     const rig = await Rig.build(workspace, { ...usual(options), endpointsPerApp: ENDPOINTS });

@@ -13,6 +13,7 @@ const ALLOWED = { times: 1.1, ms: 10 };
 
 export const hanging: Scenario = {
   name: "hanging",
+  stores: ["sqlite", "postgres"],
   description: "10 of 100 endpoints hang: what the other 90 notice, at 1,000 events/s",
   async run(workspace, options) {
     const healthy = await Rig.build(workspace, { ...usual(options), name: "healthy", apps: APPS });

@@ -17,6 +17,7 @@ const CONSOLE_EVERY_MS = 100;
 
 export const stats: Scenario = {
   name: "stats",
+  stores: ["sqlite", "postgres"],
   description: "stats and deep lists read in a loop beside 1,000 events/s",
   async run(workspace, options) {
     const rig = await Rig.build(workspace, usual(options));

@@ -9,6 +9,7 @@ const PER_SECOND = 1000;
 
 export const steady: Scenario = {
   name: "steady",
+  stores: ["sqlite", "postgres"],
   description: "latency at a steady 1,000 events/s, open loop",
   async run(workspace, options) {
     const rig = await Rig.build(workspace, usual(options));

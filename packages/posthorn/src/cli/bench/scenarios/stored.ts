@@ -1,26 +1,31 @@
 /** Does an event cost more when very many are stored already? */
-import { cpuUs } from "../../proof/server-process.ts";
+import { loadAtCost } from "../costs.ts";
 import { atMost, type Figure, repeated } from "../figure.ts";
 import { preload } from "../preload.ts";
-import { Rig } from "../rig.ts";
-import { type Scenario, usual } from "../scenario.ts";
+import { type PreloadPlace, Rig } from "../rig.ts";
+import { type BenchOptions, type Scenario, usual } from "../scenario.ts";
+import { seed } from "../seed.ts";
 import { deliveredPerSecond } from "../windows.ts";
 
-const PER_SECOND = 2000;
+/** Half of what two cores can take. */
+const PER_SECOND = { sqlite: 2000, postgres: 1000 };
+/** Small, so that 10^7 of them fit on a small disk (about 15 GB). */
+const SEEDED_DATA_BYTES = 200;
 
 export const stored: Scenario = {
   name: "stored",
-  description: "cost per event with 10^3 to 10^6 events stored",
+  stores: ["sqlite", "postgres"],
+  description: "cost per event with few events stored, and with very many",
   async run(workspace, options) {
     const rigs: { events: number; rig: Rig; costs: number[]; windows: { fromUs: number; toUs: number }[] }[] =
       [];
-    for (const events of options.stored) {
+    const kind = options.store === null ? "sqlite" : "postgres";
+    for (const events of options.stored[kind]) {
       options.say(`Preloading ${events} delivered events ...`);
       const rig = await Rig.build(workspace, {
         ...usual(options),
         name: `stored-${events}`,
-        preload: ({ dataDir, plan }) =>
-          preload({ dataDir, endpoints: plan, events, dataBytes: options.dataBytes, state: "delivered" }),
+        preload: (place) => store(place, events, options),
       });
       rigs.push({ events, rig, costs: [], windows: [] });
     }
@@ -29,11 +34,9 @@ export const stored: Scenario = {
     for (let i = 0; i < options.pairs; i++) {
       for (const { rig, costs, windows } of rigs) {
         await rig.caughtUp();
-        const { pid } = rig.server;
-        const beforeUs = cpuUs(pid) ?? Number.NaN;
-        const { accepted } = await rig.load({ perSecond: PER_SECOND, batch: 1, forMs });
-        await rig.caughtUp();
-        costs.push(((cpuUs(pid) ?? Number.NaN) - beforeUs) / accepted);
+        const load = { perSecond: PER_SECOND[kind], batch: 1, forMs };
+        const { nodeUs, databaseUs } = (await loadAtCost(rig, load)).costs;
+        costs.push(nodeUs + (rig.database === null ? 0 : databaseUs));
         windows.push(await rig.load({ perSecond: null, batch: 1, forMs }));
       }
     }
@@ -64,3 +67,10 @@ export const stored: Scenario = {
     return { figures, verdicts: ends.map(({ verdict }) => verdict) };
   },
 };
+
+async function store(place: PreloadPlace, events: number, options: BenchOptions): Promise<void> {
+  const { database, plan: endpoints } = place;
+  const { dataBytes, say } = options;
+  if (database === null) await preload(place, { endpoints, events, dataBytes, state: "delivered" });
+  else await seed(database, { endpoints, events, dataBytes: SEEDED_DATA_BYTES, say });
+}
