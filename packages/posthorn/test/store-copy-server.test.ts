@@ -78,6 +78,12 @@ describe("a server that is moved to PostgreSQL under load", () => {
     killed.kill("SIGKILL");
     await once(killed, "exit");
 
+    // As whoever stops services does: it has to be able to give the server back.
+    const interrupted = copy();
+    await once(interrupted.stderr, "data");
+    interrupted.kill("SIGTERM");
+    assert.deepEqual(await once(interrupted, "exit"), [130, null]);
+
     const whole = copy("--json");
     const [stdout, stderr, [code]] = await Promise.all([
       text(whole.stdout),

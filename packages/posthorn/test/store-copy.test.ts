@@ -478,6 +478,21 @@ describe("a store that a server goes on writing to", () => {
     }
   });
 
+  test("a server that may be held although its answer was lost is given back", async () => {
+    const database = await openTestDatabase({ empty: true });
+    let released = 0;
+    const holding = async (): Promise<Holding> => ({
+      take: () => Promise.reject(new Error("no answer within 120 s")),
+      release: async () => void released++,
+    });
+    try {
+      await assert.rejects(copy(source, database.url, { holding }), /no answer/);
+      assert.equal(released, 1);
+    } finally {
+      await database.drop();
+    }
+  });
+
   test("what cannot be copied from or to is said in one line, and nothing is written", async () => {
     const holding = async (): Promise<Holding> => ({
       take: async () => ({ since: "then" }),
