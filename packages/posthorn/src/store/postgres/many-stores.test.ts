@@ -155,6 +155,29 @@ describe("nodes on one database", () => {
       assert.deepEqual(new Set(claimed), wanted);
     });
 
+    test("pass over a lane that somebody keeps locked, and claim the others", async () => {
+      const world = await openWorld();
+      const [held, free] = [await world.pair(), await world.pair()];
+      await world.publish(held.app, held.endpoint);
+      const sent = await world.publish(free.app, free.endpoint);
+      const holder = new pg.Client({ connectionString: database.url });
+      await holder.connect();
+      await holder.query("BEGIN");
+      await holder.query("SELECT 1 FROM posthorn.lanes WHERE endpoint_id = $1 FOR UPDATE", [held.endpoint]);
+      const lanes = [held.endpoint, free.endpoint].map((endpointId) => ({
+        endpointId,
+        room: [9, 9, 9] as const,
+        totalMax: 9,
+      }));
+      const claim = () => world.store.write.claim({ incarnation: world.node, lanes, bytesMax: 1e6 });
+      const [waiting, claimed] = await claim();
+      assert.deepEqual([waiting?.deliveries.length, waiting?.more], [0, true]);
+      assert.equal(claimed?.deliveries[0]?.id, sent.id);
+      await holder.query("ROLLBACK");
+      await holder.end();
+      assert.equal((await claim())[0]?.deliveries.length, 1);
+    });
+
     test("keep the order of commits in a fifo lane that both feed", async () => {
       const [a, b] = [await openWorld(), await openWorld()];
       const { app, endpoint } = await a.pair({ ordering: "fifo" });

@@ -38,7 +38,6 @@ DECLARE
   v_alive integer[];
   v_known jsonb := '{}';
   v_unleased text[] := '{}';
-  v_rest boolean := false;
   v_count integer;
   v_expected integer;
   r record;
