@@ -5,20 +5,23 @@ export type HeadersInput =
   | { get(name: string): string | null }
   | { readonly [name: string]: string | readonly string[] | undefined };
 
-/** The value of a header; several lines of it are joined with a space when `repeatable`. */
+/**
+ * The value of a header that must be there and not be empty.
+ * @param options.joinedBy what stands between the lines of a header that may come several times; without it, it may not
+ */
 export function readHeader(
   headers: HeadersInput,
   name: string,
-  { repeatable = false }: { repeatable?: boolean } = {},
+  { joinedBy }: { readonly joinedBy?: string } = {},
 ): string {
   const lines = headerLines(headers, name);
-  if (lines.length > 1 && !repeatable) {
+  if (lines.length > 1 && joinedBy === undefined) {
     throw new VerificationError(
       "duplicate_header",
       `The header ${name} came ${lines.length} times; it must come once.`,
     );
   }
-  const value = lines.join(" ").trim();
+  const value = lines.join(joinedBy).trim();
   if (value !== "") return value;
   throw new VerificationError(
     "missing_header",
@@ -26,7 +29,8 @@ export function readHeader(
   );
 }
 
-function headerLines(headers: HeadersInput, name: string): readonly string[] {
+/** Each line of a header as it came; none when it is missing. */
+export function headerLines(headers: HeadersInput, name: string): readonly string[] {
   if (typeof headers.get === "function") {
     const value: string | null = headers.get(name);
     return value === null ? [] : [value];
