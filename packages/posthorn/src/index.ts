@@ -37,6 +37,7 @@ export type {
   EndpointView,
   EngineHealth,
   EventQuery,
+  KeyQuery,
   PageQuery,
   PublicationQuery,
   Publications,

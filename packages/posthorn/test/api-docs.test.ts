@@ -1,5 +1,6 @@
 // What is written about the API is what it does: OpenAPI covers the routes, docs/errors.md has the table of the code.
 import assert from "node:assert/strict";
+import { hash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { parameterNames } from "../src/api/rest/openapi.ts";
@@ -29,7 +30,7 @@ describe("OpenAPI", () => {
 
   test("each operation has a name of its own, its parameters, its key, and its errors", () => {
     const names = new Set<string>();
-    for (const { method, path, access } of door.routes) {
+    for (const { method, path, access, door: way } of door.routes) {
       const operation = api.paths[path][method.toLowerCase()];
       assert.ok(!names.has(operation.operationId), operation.operationId);
       names.add(operation.operationId);
@@ -38,7 +39,8 @@ describe("OpenAPI", () => {
         inPath.map(({ name }: { name: string }) => name),
         parameterNames(path),
       );
-      assert.deepEqual(operation.security, access === "open" ? [] : [{ key: [] }]);
+      const secured = way === "console" ? { session: [] } : { key: [] };
+      assert.deepEqual(operation.security, access === "open" ? [] : [secured]);
       assert.ok(operation.responses.default.content["application/problem+json"]);
     }
   });
@@ -61,7 +63,15 @@ describe("OpenAPI", () => {
   test("people get pages that load nothing and run nothing", async () => {
     for (const path of ["/docs", "/docs/errors"]) {
       const { text, headers } = await door.call("GET", path);
-      assert.match(headers.get("content-security-policy") ?? "", /^default-src 'none'/);
+      const policy = headers.get("content-security-policy") ?? "";
+      const [, style = ""] = /<style>(.*?)<\/style>/s.exec(text) ?? [];
+      assert.match(policy, /^default-src 'none'; style-src 'sha256-[^']+'; /);
+      assert.ok(policy.includes(`'sha256-${hash("sha256", style, "base64")}'`));
+      assert.match(policy, /frame-ancestors 'none'/);
+      assert.doesNotMatch(text, / style=| on\w+=/);
+      assert.equal(headers.get("referrer-policy"), "no-referrer");
+      assert.equal(headers.get("cross-origin-opener-policy"), "same-origin");
+      assert.equal(headers.get("cross-origin-resource-policy"), "same-origin");
       assert.doesNotMatch(text, /<script|<link|<img|src=|href="http/);
     }
     const { text } = await door.call("GET", "/docs");

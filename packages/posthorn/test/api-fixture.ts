@@ -12,6 +12,7 @@ import {
 import { PosthornError } from "../src/base/errors.ts";
 import { silentLogger } from "../src/base/logger.ts";
 import type { Key } from "../src/domain/key.ts";
+import { NO_KEY_LIMITS } from "../src/domain/limits.ts";
 import type { Publication } from "../src/domain/publication.ts";
 
 export const KEY = "phk_test_key_for_the_door_0123456789";
@@ -20,7 +21,9 @@ export const EVENT_ID = "evt_01h00000000000000000000000000a";
 const admin: Key = {
   id: "key_01h0000000000000000000000000000",
   role: "admin",
+  appId: null,
   name: "test",
+  limits: NO_KEY_LIMITS,
   prefix: "phk_test",
   createdAtMs: 0,
   expiresAtMs: null,
@@ -54,6 +57,8 @@ export async function openDoor(
     replays: nothing,
     nodes: nothing,
     publications: nothing,
+    sessions: nothing,
+    audit: nothing,
     keys: { ...nothing, authenticate: async (secret: string) => (secret === KEY ? admin : undefined) },
     health: async () => ({
       ready: true,
@@ -63,6 +68,8 @@ export async function openDoor(
       inFlight: 0,
       waitingInMemory: 0,
     }),
+    standings: () => [],
+    publicKeys: async () => [],
     async publish(publications: readonly Publication[]) {
       published.push(...publications);
       return publications.map(() => ({

@@ -130,6 +130,15 @@ describe("the command line", () => {
     assert.equal(nextCursor, null);
   });
 
+  test("makes a key for one app, which sees no more than that, and shows the keys with their roles", async () => {
+    const key = await succeed("keys", "create", "For the shop", "--role", "app", "--app", "shop");
+    const refused = await posthorn(["apps", "list"], { environment: { POSTHORN_KEY: key.trim() } });
+    assert.match(refused.err, /role app may not/);
+    const [head = "", row = ""] = (await succeed("keys", "list", "--app", "shop")).split("\n");
+    assert.match(head, /^id +name +role +app /);
+    assert.match(row, /^key_\w+ +For the shop +app +app_\w+ /);
+  });
+
   test("dev shows each delivery as it happens", () => {
     assert.match(serverOut, /✓ 200 order\.created evt_\w+ -> ep_\w+ attempt 1/);
   });

@@ -3,7 +3,7 @@ import { newAppId, newId } from "../src/base/ids.ts";
 import type { BreakerState } from "../src/domain/breaker.ts";
 import { DEFAULTS } from "../src/domain/defaults.ts";
 import type { DeliveryClass } from "../src/domain/delivery.ts";
-import type { Endpoint } from "../src/domain/endpoint.ts";
+import { type Endpoint, NO_ACCESS } from "../src/domain/endpoint.ts";
 import { EndpointRuntime } from "../src/engine/endpoint-runtime.ts";
 import { Lane, type LaneHost, type Ready } from "../src/engine/lane.ts";
 import { createVault } from "../src/security/vault.ts";
@@ -33,6 +33,7 @@ export function runtimeOf(
     ordering: "unordered",
     onDeadLetter: "continue",
     scheme: "standard",
+    ...NO_ACCESS,
     status: "enabled",
     disableReason: null,
     version: 1,
@@ -50,7 +51,10 @@ export function runtimeOf(
     backlog: false,
     failingForMs: null,
   };
-  return new EndpointRuntime({ endpoint, secrets: [], sealedHeaders: null, lane }, vault);
+  return new EndpointRuntime(
+    { endpoint, secrets: [], sealedHeaders: null, sealedCredentials: null, lane },
+    vault,
+  );
 }
 
 export const HOST: LaneHost = { incarnation: newId("inc"), dispatchers: 1 };
@@ -77,6 +81,7 @@ export function readyOf(lane: Lane, deliveryClass: DeliveryClass = 0): Ready {
     orderKey: null,
     failures: 0,
     attempts: 0,
+    hops: 0,
     payload: Buffer.from("{}"),
   };
 }

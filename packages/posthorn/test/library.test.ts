@@ -46,7 +46,7 @@ describe("the library", () => {
       url: `http://127.0.0.1:${port}/`,
       retrySchedule: [],
     });
-    assert.match(await posthorn.endpoints.secret("shop", endpoint.id), /^whsec_/);
+    assert.match((await posthorn.endpoints.secret("shop", endpoint.id)).secret ?? "", /^whsec_/);
 
     const timestamp = new Date(0);
     const exact = '{"2":1,"1":2,"n":9007199254740993,"d":1.0}';

@@ -5,6 +5,7 @@ import { after, before, describe, test } from "node:test";
 import pg from "pg";
 import { type EndpointId, newAppId, newId } from "../src/base/ids.ts";
 import { silentLogger } from "../src/base/logger.ts";
+import { NO_APP_LIMITS } from "../src/domain/limits.ts";
 import { DAY, DELIVERED, HOUR, retryIn, SECOND, World } from "../src/store/conformance/world.conformance.ts";
 import { CONNECTIONS_MIN, Pool } from "../src/store/postgres/pool.ts";
 import { openPostgresStore } from "../src/store/postgres/postgres.ts";
@@ -12,6 +13,8 @@ import { completeOptions } from "../src/store/postgres/settings.ts";
 import { prune } from "../src/store/postgres/write/prune.ts";
 import type { NewNode, Store } from "../src/store/store.ts";
 import { openTestDatabase, type TestDatabase } from "./postgres-database.ts";
+
+const PLAIN_APP = { metadata: {}, retentionDays: 30, limits: NO_APP_LIMITS, ownershipCheck: null };
 
 const NODE: NewNode = { name: "other", version: "0", roles: ["dispatch"] };
 const REMOVED = { kind: "removed_endpoints", reason: "endpoint_deleted" } as const;
@@ -281,6 +284,7 @@ describe("PostgreSQL: configuration", () => {
         endpoint: changed,
         secrets: [],
         sealedHeaders: null,
+        sealedCredentials: null,
       } as const;
       assert.deepEqual(await world.store.write.save(saved), { kind: "saved" });
       const { owner, epoch, exclusive } = await laneOf(endpoint);
@@ -316,7 +320,7 @@ describe("PostgreSQL: configuration", () => {
   test("of two that take the same uid at once, one gets it", async () => {
     const other = await openPostgresStore({ url: database.url });
     const take = (store: Store) => {
-      const app = { id: newAppId(), uid: "wanted", name: "x", metadata: {}, retentionDays: 30 };
+      const app = { ...PLAIN_APP, id: newAppId(), uid: "wanted", name: "x" };
       return store.write.save({ kind: "app", create: true, app });
     };
     const results = await Promise.all([world.store, other, world.store, other].map(take));
@@ -347,7 +351,7 @@ describe("PostgreSQL: configuration", () => {
   });
 
   test("a text that PostgreSQL cannot store is refused by what is wrong with it", async () => {
-    const app = { id: newAppId(), uid: null, name: "a\0b", metadata: {}, retentionDays: 30 };
+    const app = { ...PLAIN_APP, id: newAppId(), uid: null, name: "a\0b" };
     await assert.rejects(world.store.write.save({ kind: "app", create: true, app }), {
       code: "invalid_field",
       message: /NUL/,

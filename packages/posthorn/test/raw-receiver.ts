@@ -1,7 +1,7 @@
 // A receiver on a bare socket, for answers that no HTTP server would give.
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type TlsOptions } from "node:tls";
+import { createServer as createTlsServer, type TlsOptions, type Server as TlsServer } from "node:tls";
 
 export interface RawRequest {
   /** Request line and headers, without the empty line. */
@@ -16,6 +16,8 @@ export interface RawReceiver {
   readonly requests: readonly RawRequest[];
   /** Connections accepted so far. */
   readonly connections: number;
+  /** For connections to come. */
+  setTls(options: TlsOptions): void;
   /** Resolves when the receiver has no open connection. */
   empty(): Promise<void>;
   close(): Promise<void>;
@@ -73,6 +75,9 @@ export async function openRawReceiver(options: RawReceiverOptions): Promise<RawR
     requests,
     get connections() {
       return connections;
+    },
+    setTls(options) {
+      (server as TlsServer).setSecureContext(options);
     },
     async empty() {
       if (sockets.size > 0) await once(server, "empty");

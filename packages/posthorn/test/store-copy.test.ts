@@ -6,8 +6,10 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import pg from "pg";
 import { type CopyOptions, copyStore, type Holding } from "../src/app/store-copy.ts";
-import { newAppId, newId } from "../src/base/ids.ts";
+import { type AppId, newAppId, newId } from "../src/base/ids.ts";
+import { auditFault, type NewAuditEntry } from "../src/domain/audit.ts";
 import { emptyFigures } from "../src/domain/figures.ts";
+import { NO_APP_LIMITS, NO_KEY_LIMITS } from "../src/domain/limits.ts";
 import { loadMasterKey, masterKeyCheck } from "../src/security/master-key.ts";
 import {
   DEAD,
@@ -32,9 +34,9 @@ interface Source {
 
 async function openSource(): Promise<Source> {
   const dataDir = mkdtempSync(path.join(tmpdir(), "posthorn-copy-"));
-  loadMasterKey({ file: path.join(dataDir, "master.key") });
+  const keyChecks = [masterKeyCheck(loadMasterKey({ file: path.join(dataDir, "master.key") }))];
   let store: Store;
-  const open = async () => (store = await openSqliteStore({ dataDir, reserveBytes: 0 }));
+  const open = async () => (store = await openSqliteStore({ dataDir, reserveBytes: 0, keyChecks }));
   const world = await World.open({
     open,
     async reopen() {
@@ -43,14 +45,7 @@ async function openSource(): Promise<Source> {
     },
     destroy: async () => {},
   });
-  const app = {
-    id: newAppId(),
-    uid: "operator",
-    name: "Operational events",
-    metadata: {},
-    retentionDays: 30,
-  };
-  await world.store.write.save({ kind: "app", create: true, app });
+  await world.app({ uid: "operator", name: "Operational events" });
   return {
     dataDir,
     world,
@@ -82,7 +77,7 @@ function copy(source: Source, to: string, options: Partial<CopyOptions> = {}) {
 
 function openCopy(source: Source, url: string): Promise<Store> {
   const masterKey = loadMasterKey({ file: path.join(source.dataDir, "master.key") });
-  return openPostgresStore({ url, keyCheck: masterKeyCheck(masterKey) });
+  return openPostgresStore({ url, keyChecks: [masterKeyCheck(masterKey)] });
 }
 
 async function all(store: Store, kind: ResourceKind, query: Partial<ListQuery> = {}) {
@@ -100,6 +95,22 @@ async function all(store: Store, kind: ResourceKind, query: Partial<ListQuery> =
   return found.sort((a, b) => ((a.id ?? "") < (b.id ?? "") ? -1 : 1));
 }
 
+async function auditOf(store: Store) {
+  return (await store.read.list("audit", { limit: 100, oldestFirst: true })).data;
+}
+
+const auditEntry = (action: string, appId: AppId | null): NewAuditEntry => ({
+  id: newId("aud"),
+  actor: { kind: "operator" },
+  action,
+  target: { kind: "app", id: "shop" },
+  appId,
+  before: null,
+  after: { name: 'a "quoted" \u2028 one' },
+  address: null,
+  requestId: null,
+});
+
 /** What the readers of a store see of it. */
 async function seenOf(store: Store, apps: readonly TestApp[]) {
   const deliveries = await all(store, "delivery");
@@ -107,6 +118,8 @@ async function seenOf(store: Store, apps: readonly TestApp[]) {
     apps: await all(store, "app"),
     endpoints: await Promise.all(apps.map(({ id }) => all(store, "endpoint", { appId: id }))),
     keys: await all(store, "key"),
+    publicKeys: await store.read.publicKeys({ limit: 100 }),
+    audit: await auditOf(store),
     eventTypes: await all(store, "event_type"),
     events: await Promise.all(
       (await all(store, "event")).map(async ({ id = "" }) => store.read.find("event", { id })),
@@ -136,7 +149,8 @@ function comparable(value: unknown): unknown {
 /** One of everything. */
 async function fill({ world }: Source) {
   const { store } = world;
-  const shop = await world.app({ uid: "shop" });
+  const limits = { ...NO_APP_LIMITS, endpoints: 9 };
+  const shop = await world.app({ uid: "shop", limits, ownershipCheck: "challenge" });
   const brief = await world.app({ uid: "brief", retentionDays: 7 });
   await store.write.save({
     kind: "event_type",
@@ -150,16 +164,35 @@ async function fill({ world }: Source) {
       deprecated: false,
     },
   });
+  const key = await world.key({ role: "app", appId: shop.id, limits: { ...NO_KEY_LIMITS, eventsPerDay: 5 } });
+  const session = newId("ses");
   await store.write.save({
-    kind: "key",
-    key: { id: newId("key"), role: "admin", name: "shop", prefix: "phk_abc", expiresAtMs: null },
-    hash: fingerprint("key"),
+    kind: "session",
+    session: { id: session, keyId: key.id },
+    hash: fingerprint(session),
+    expiresInMs: HOUR,
   });
+  await store.write.use([{ scope: shop.id, events: 3 }]);
+  // Also of an app that is gone altogether.
+  for (const appId of [shop.id, null, newAppId()])
+    await store.write.save({ kind: "audit" }, auditEntry("key.create", appId));
   const plain = await world.endpoint(shop, { uid: "plain", filter: "data.n > 0.0", rateLimitPerSecond: 2.5 });
   const fifo = await world.endpoint(shop, { ordering: "fifo", onDeadLetter: "block" });
   const keyed = await world.endpoint(shop, { ordering: "keyed", channels: ["a", "b"] });
   const other = await world.endpoint(brief);
   const gone = await world.endpoint(shop, { uid: "gone" });
+  await store.write.save({
+    ...world.endpointChange(
+      world.endpointOf(shop, {
+        scheme: "standard-ed25519",
+        status: "unverified",
+        authentication: { kind: "basic", username: "shop" },
+      }),
+    ),
+    create: true,
+    secrets: [{ sealed: Buffer.from("key"), expiresAtMs: null, publicKey: Buffer.alloc(32, 7) }],
+    sealedCredentials: Buffer.from("credentials"),
+  });
 
   const delivered = await world.send(shop, plain);
   await world.settle(delivered, DELIVERED);
@@ -190,7 +223,7 @@ async function fill({ world }: Source) {
     fanOut: [plain, fifo],
     idempotency: [{ key: "uid:order-1", fingerprint: fingerprint("order-1") }],
     source: { sourceId: "src", position: Buffer.from([0, 1, 255]) },
-    event: { uid: "order-1", channels: ["a"], orderingKey: "k" },
+    event: { uid: "order-1", channels: ["a"], orderingKey: "k", hops: 3 },
   });
   await world.accept(wide);
 
@@ -227,7 +260,7 @@ async function fill({ world }: Source) {
       filterErrors: 1,
     },
   ]);
-  return { shop, brief, plain, fifo, keyed, again, waiting, ofKey, later, cancelled, wide, replay };
+  return { shop, brief, plain, fifo, keyed, again, waiting, ofKey, later, cancelled, wide, replay, session };
 }
 
 describe("a store that no server has open", () => {
@@ -269,7 +302,16 @@ describe("a store that no server has open", () => {
     );
     assert.equal(result.equal, true);
     const count = (table: string) => result.tables.find((each) => each.table === table)?.source;
-    for (const table of ["apps", "endpoints", "lane_blocks", "replays", "fan_outs", "figures", "idempotency"])
+    for (const table of [
+      "apps",
+      "endpoints",
+      "lane_blocks",
+      "replays",
+      "fan_outs",
+      "figures",
+      "idempotency",
+      "audit_log",
+    ])
       assert.ok((count(table) ?? 0) > 0, table);
     assert.equal(count("expunged payloads"), 1);
 
@@ -281,6 +323,15 @@ describe("a store that no server has open", () => {
     );
     try {
       assert.deepEqual(await seenOf(store, apps), seen);
+      // The chain goes on where it was; browsers sign in anew, and the day's quotas begin anew.
+      await store.write.save({ kind: "audit" }, auditEntry("app.update", null));
+      const entries = await auditOf(store);
+      assert.equal(entries.length, 4);
+      for (const [index, entry] of entries.entries())
+        assert.equal(auditFault(entries[index - 1] ?? null, entry), null);
+      assert.equal(await store.read.find("session", { id: filled.session }), undefined);
+      assert.deepEqual((await store.read.usage([filled.shop.id])).usages, []);
+
       const replay = await store.read.find("replay", { id: filled.replay });
       const rest = await store.read.list("event", {
         appId: filled.shop.id,
@@ -501,6 +552,8 @@ describe("a store that a server goes on writing to", () => {
     const nowhere = { ...source, dataDir: path.join(source.dataDir, "nothing") };
     await assert.rejects(copy(nowhere, database.url), /is not a directory/);
     await assert.rejects(copy({ ...source, dataDir: tmpdir() }, database.url), /has no posthorn\.db/);
+    const masterKey = Buffer.alloc(32, 1).toString("base64");
+    await assert.rejects(copy(source, database.url, { holding, masterKey }), { name: "WrongMasterKeyError" });
     const wrong = new URL(database.url);
     wrong.password = "wrong-secret";
     const error = await copy(source, wrong.href, { holding }).catch((reason: Error) => reason);

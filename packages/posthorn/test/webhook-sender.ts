@@ -1,4 +1,5 @@
 // What the tests of the webhook transport start from; `closeAll` ends whatever they opened.
+import { readFileSync } from "node:fs";
 import { createAddressGuard } from "../src/security/address-guard.ts";
 import type { Shipment } from "../src/transports/transport.ts";
 import {
@@ -27,6 +28,11 @@ export async function openReceiver(options: RawReceiverOptions): Promise<RawRece
   const receiver = await openRawReceiver(options);
   closers.push(receiver.close);
   return receiver;
+}
+
+/** One of data/tls. */
+export function pem(name: string): string {
+  return readFileSync(new URL(`data/tls/${name}.pem`, import.meta.url), "utf8");
 }
 
 export function shipment(url: string, facts: Partial<Shipment> = {}): Shipment {

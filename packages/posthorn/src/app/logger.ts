@@ -19,6 +19,12 @@ const SECRET_FIELDS = [
   "password",
   "adminKey",
   "masterKey",
+  "oldMasterKeys",
+  "credentials",
+  "token",
+  "privateKey",
+  "clientSecret",
+  "signingKey",
 ];
 
 export function createLogger(

@@ -1,57 +1,79 @@
-/** The store that the configuration names, and the master key that its secrets are sealed with. */
-import { mkdirSync } from "node:fs";
+/** The store that the configuration names, and the master keys that its secrets are sealed with. */
+import { existsSync, mkdirSync, unlinkSync } from "node:fs";
 import path from "node:path";
 import type { Logger } from "../base/logger.ts";
-import { loadMasterKey, masterKeyCheck } from "../security/master-key.ts";
-import { openSqliteStore } from "../store/sqlite/sqlite.ts";
+import { loadMasterKeys, type MasterKeys, masterKeyCheck } from "../security/master-key.ts";
+import { DATABASE_FILE, openSqliteStore } from "../store/sqlite/sqlite.ts";
 import type { Store } from "../store/store.ts";
+import { WrongMasterKeyError } from "../store/wrong-master-key.ts";
 import type { EngineConfig } from "./options.ts";
 
 export interface OpenStore {
   readonly store: Store;
-  readonly masterKey: Uint8Array;
+  readonly masterKeys: MasterKeys;
 }
 
-/** @throws Error with a sentence for people; it never shows the password of a URL */
-export function openStore(config: EngineConfig, dataDir: string, logger: Logger): Promise<OpenStore> {
-  return config.store === "sqlite:"
-    ? openSqlite(config, dataDir, logger)
-    : openPostgres(config, dataDir, logger);
-}
-
-async function openSqlite(config: EngineConfig, dataDir: string, logger: Logger): Promise<OpenStore> {
-  const { diskReserveBytes: reserveBytes, idempotencyMs } = config;
-  makeDataDir(dataDir);
-  const store = await openSqliteStore({ dataDir, logger, reserveBytes, idempotencyMs });
+/** @throws Error with a sentence for people; it never shows the password of a URL, nor a key */
+export async function openStore(config: EngineConfig, dataDir: string, logger: Logger): Promise<OpenStore> {
+  const isSqlite = config.store === "sqlite:";
+  if (isSqlite || config.masterKey === undefined) makeDataDir(dataDir);
+  const masterKeys = loadMasterKeys({
+    fromEnvironment: config.masterKey,
+    oldFromEnvironment: config.oldMasterKeys,
+    file: path.join(dataDir, "master.key"),
+    // A key that is made now would open nothing of a database that is there.
+    mayMake: !isSqlite || !existsSync(path.join(dataDir, DATABASE_FILE)),
+  });
+  const keyChecks = [masterKeys.current, ...masterKeys.old].map(masterKeyCheck);
   try {
-    // After the store: its lock keeps a second process out before that one makes a key of its own.
-    return { store, masterKey: readMasterKey(config, dataDir) };
+    const store = isSqlite
+      ? await openSqlite(config, dataDir, logger, keyChecks)
+      : await openPostgres(config, logger, keyChecks);
+    return { store, masterKeys };
   } catch (error) {
-    await store.close();
+    if (error instanceof WrongMasterKeyError) throw wrongMasterKey(error, masterKeys, dataDir);
     throw error;
   }
 }
 
+function openSqlite(
+  config: EngineConfig,
+  dataDir: string,
+  logger: Logger,
+  keyChecks: readonly Uint8Array[],
+): Promise<Store> {
+  const { diskReserveBytes: reserveBytes, idempotencyMs } = config;
+  return openSqliteStore({ dataDir, logger, reserveBytes, idempotencyMs, keyChecks });
+}
+
 /** The driver is loaded by those who use it. The data directory holds nothing but keys that the environment does not give. */
-async function openPostgres(config: EngineConfig, dataDir: string, logger: Logger): Promise<OpenStore> {
+async function openPostgres(
+  config: EngineConfig,
+  logger: Logger,
+  keyChecks: readonly Uint8Array[],
+): Promise<Store> {
   const { openPostgresStore } = await import("../store/postgres/postgres.ts");
-  if (config.masterKey === undefined) makeDataDir(dataDir);
-  const masterKey = readMasterKey(config, dataDir);
-  const store = await openPostgresStore({
+  return openPostgresStore({
     url: config.store,
     logger,
     cluster: config.cluster,
-    keyCheck: masterKeyCheck(masterKey),
+    keyChecks,
     connectionsMax: config.databaseConnectionsMax,
     idempotencyMs: config.idempotencyMs,
     heartbeatMs: config.heartbeatMs,
     deadAfterMs: config.deadAfterMs,
   });
-  return { store, masterKey };
 }
 
-function readMasterKey({ masterKey }: EngineConfig, dataDir: string): Uint8Array {
-  return loadMasterKey({ fromEnvironment: masterKey, file: path.join(dataDir, "master.key") });
+/** Says where the right key was expected. A key that was made just now goes again: nobody shall take it for the store's. */
+function wrongMasterKey(error: WrongMasterKeyError, { source, isMade }: MasterKeys, dataDir: string): Error {
+  const file = path.join(dataDir, "master.key");
+  if (isMade) unlinkSync(file);
+  const where = isMade ? `There was no ${file}` : `The key came from ${source}`;
+  return new Error(
+    `${error.message} ${where}. Put the store's own key into ${file}, or set POSTHORN_MASTER_KEY to it.`,
+    { cause: error },
+  );
 }
 
 function makeDataDir(dataDir: string): void {

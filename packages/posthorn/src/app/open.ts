@@ -8,9 +8,12 @@ import type { EventType, EventTypeCreate, EventTypePut } from "../domain/event-t
 import type { Key, KeyCreate } from "../domain/key.ts";
 import type { Published } from "../domain/publication.ts";
 import type { ReplayCreate } from "../domain/replay.ts";
+import { actAs, LIBRARY } from "../engine/acting.ts";
 import type {
   Apps,
+  Audit,
   Deliveries,
+  EndpointSecrets,
   Endpoints,
   EndpointView,
   Engine,
@@ -61,6 +64,8 @@ export interface Posthorn {
   readonly replays: Replays;
   /** What was published inside transactions and refused afterwards. */
   readonly publications: Publications;
+  /** Who did what to what; what this program does stands there as done by `library`. */
+  readonly audit: Audit;
   stats: Engine["stats"];
   health: Engine["health"];
   /** Attempts and final states as they happen. */
@@ -80,7 +85,7 @@ export interface LibraryEndpoints extends Endpoints {
   create(app: string, input: EndpointCreate): Promise<EndpointView>;
   /** Fields that are given replace, `null` clears to the default. */
   update(app: string, endpoint: string, input: EndpointUpdate): Promise<EndpointView>;
-  rotateSecret(app: string, endpoint: string, input: SecretRotate): Promise<string>;
+  rotateSecret(app: string, endpoint: string, input: SecretRotate): Promise<EndpointSecrets>;
   test(app: string, endpoint: string, input: { eventType: string }): ReturnType<Endpoints["test"]>;
   replay(app: string, endpoint: string, input: ReplayCreate): ReturnType<Endpoints["replay"]>;
 }
@@ -103,7 +108,7 @@ export async function openPosthorn(options: PosthornOptions = {}): Promise<Posth
   const config = completeConfig(Object.keys(ENGINE_OPTIONS) as (keyof EngineConfig)[], rest);
   const log = logger ?? (logLevel === undefined ? silentLogger : createLogger({ logLevel, logFormat }));
   const { engine, store, close } = await openRooms(config, log, readVersion());
-  const { apps, endpoints, eventTypes, keys, events, deliveries, replays, publications, feed } = engine;
+  const { audit, feed } = engine;
   return {
     publish: ((
       event: NewEvent | readonly NewEvent[],
@@ -112,20 +117,32 @@ export async function openPosthorn(options: PosthornOptions = {}): Promise<Posth
       if (inside !== undefined) return publishInside(store, event as NewEvent, inside.client);
       return isMany(event) ? publishMany(engine, event) : publishOne(engine, event);
     }) as Posthorn["publish"],
-    apps,
-    endpoints,
-    eventTypes,
-    keys,
-    events,
-    deliveries,
-    replays,
-    publications,
+    apps: asLibrary(engine.apps),
+    endpoints: asLibrary(engine.endpoints),
+    eventTypes: asLibrary(engine.eventTypes),
+    keys: asLibrary(engine.keys),
+    events: asLibrary(engine.events),
+    deliveries: asLibrary(engine.deliveries),
+    replays: asLibrary(engine.replays),
+    publications: asLibrary(engine.publications),
+    audit,
     feed,
     stats: (app, query) => engine.stats(app, query),
     health: () => engine.health(),
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** What the methods of a part of the engine do is done by the program that Posthorn is embedded in. */
+function asLibrary<Part extends object>(part: Part): Part {
+  return new Proxy(part, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== "function") return member;
+      return (...args: unknown[]) => actAs(LIBRARY, () => member.apply(target, args));
+    },
+  });
 }
 
 function isMany(event: NewEvent | readonly NewEvent[]): event is readonly NewEvent[] {

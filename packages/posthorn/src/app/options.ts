@@ -1,9 +1,11 @@
 /** Every option of the server in one table. The name in posthorn.json is the key here; flag and variable follow from it. */
 import { z } from "zod";
-import { HTTP_LIMITS } from "../api/rest/server.ts";
+import { HSTS_SECONDS, HTTP_LIMITS } from "../api/rest/server.ts";
 import { DEFAULTS, LIMITS } from "../domain/defaults.ts";
 import { NODE_ROLES } from "../domain/node.ts";
+import { OWNERSHIP_POLICIES } from "../domain/ownership.ts";
 import { ENGINE_DEFAULTS } from "../engine/options.ts";
+import { isProxyUrl } from "../transports/webhook/proxy.ts";
 import {
   bytes,
   choice,
@@ -60,16 +62,51 @@ export const ENGINE_OPTIONS = {
   masterKey: secret(
     "Seals secrets at rest: 32 bytes in base64 or hex. Without it, one is generated and kept in `<data dir>/master.key`.",
   ),
+  oldMasterKeys: secret(
+    "Former master keys, with commas between: they open what was sealed under them, until `posthorn keys rotate-master` has sealed everything anew.",
+  ),
   allowNetworks: list(
     "Networks (CIDR) that endpoints may reach although they are not public, like `10.0.0.0/8`.",
   ),
   allowPorts: ports("Ports that endpoints may have besides 80, 443, 8080 and 8443."),
   allowHosts: list("Names that endpoints may have whatever addresses they resolve to."),
+  allowSelf: flag(false, "Endpoints may lead to this server itself."),
+  outboundProxy: confidentialText(
+    "",
+    "Every delivery goes through this proxy (CONNECT), or not at all: `http://` or `https://`, with user and password if it wants them; give one with a password by the variable. It resolves the names. `HTTP_PROXY` and its like are ignored.",
+    z.string().refine((url) => url === "" || isProxyUrl(url), {
+      error: "must be the URL of a proxy, like `http://proxy.example.com:3128`",
+    }),
+  ),
+  ownershipCheck: choice(
+    OWNERSHIP_POLICIES,
+    ENGINE_DEFAULTS.ownershipCheck,
+    "How endpoints prove that they want their events before they get any: `challenge` sends a value that must come back, `cloudevents` is the handshake of CloudEvents. An app may have it otherwise.",
+  ),
+  originName: text(
+    ENGINE_DEFAULTS.originName,
+    "The DNS name that `cloudevents` checks and deliveries are sent in the name of; the host of the public URL unless given.",
+    z.string().regex(/^([A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*)?$/, "must be a DNS name"),
+  ),
+  requestRatePerMinute: wholeNumber(
+    ENGINE_DEFAULTS.requestRatePerMinute,
+    { min: 0, max: 1_000_000 },
+    "Requests per minute that `cloudevents` checks ask for; 0 asks for no rate.",
+  ),
+  ownershipEveryMs: durationMs(
+    ENGINE_DEFAULTS.ownershipEveryMs,
+    "How often endpoints that have not proved it are looked for, to be asked again.",
+  ),
   strictTypes: flag(ENGINE_DEFAULTS.strictTypes, "Refuse event types that are not in the catalogue."),
   payloadBytesMax: bytes(
     ENGINE_DEFAULTS.payloadBytesMax,
     { min: 1024, max: LIMITS.batchBytesMax },
     "The largest payload of one event.",
+  ),
+  hopsMax: wholeNumber(
+    ENGINE_DEFAULTS.hopsMax,
+    { min: 0, max: 254 },
+    "Through how many webhooks an event may have come; one more is taken for a loop and refused.",
   ),
   diskReserveBytes: bytes(
     256 * MIB,
@@ -116,6 +153,15 @@ export const ENGINE_OPTIONS = {
     ENGINE_DEFAULTS.stopGraceMs,
     "On stop: how long attempts under way may take beyond the longest timeout.",
   ),
+  publicUrl: text(
+    "",
+    "Where this server is found from outside, like `https://hooks.example.com`: for browsers when a proxy before it does not say so, and for callbacks of ownership checks, which need https.",
+    z.string().regex(/^(https?:\/\/[^/?#@\s]+\/?)?$/, "must be like `https://hooks.example.com`: no path"),
+  ),
+  sessionMs: durationMs(
+    ENGINE_DEFAULTS.sessionMs,
+    "How long a browser stays signed in to the console, whatever is done meanwhile.",
+  ),
 } as const satisfies Readonly<Record<string, Option<never> | Option<unknown>>>;
 
 /** What the server has besides. */
@@ -126,6 +172,24 @@ export const SERVER_OPTIONS = {
     z.string().min(1),
   ),
   port: wholeNumber(8071, { min: 0, max: 65_535 }, "The port to listen on; 0 takes a free one."),
+  tlsCert: text(
+    "",
+    "HTTPS: a PEM file with the server's certificate, then those up to its authority. Followed when it changes.",
+    z.string(),
+  ),
+  tlsKey: text(
+    "",
+    "HTTPS: the PEM file with the certificate's private key, without a passphrase.",
+    z.string(),
+  ),
+  hstsSeconds: wholeNumber(
+    HSTS_SECONDS,
+    { min: 0, max: 10 * HSTS_SECONDS },
+    "`Strict-Transport-Security` on answers over HTTPS: for how long browsers use nothing else; 0 leaves it out.",
+  ),
+  trustedProxies: list(
+    "Networks (CIDR) of proxies before this server, like `10.0.0.0/8`: only from them do `X-Forwarded-For`, `-Proto` and `-Host` count.",
+  ),
   adminKey: secret(
     "The first admin key: `phk_` and at least 20 letters, digits, `_` or `-`. Without it, one is generated at the first start, printed once and kept in `<data dir>/admin.key`.",
   ),

@@ -71,7 +71,7 @@ export async function publishInside(
     );
   }
   const publication = publicationOf(event);
-  const { envelope, data } = prepare(publication, LIMITS.payloadBytesMax);
+  const { envelope, data } = prepare(publication, LIMITS);
   const publicationId = await publishThrough(client, {
     envelope,
     data: Buffer.from(data).toString("utf8"),

@@ -17,6 +17,8 @@ export interface Rooms {
   readonly store: Store;
   readonly dataDir: string;
   readonly version: string;
+  /** The server's own port: no delivery may lead back to it. */
+  ownListener(port: number): void;
   /** Stops the engine, then closes what it stood on. */
   close(): Promise<void>;
 }
@@ -31,16 +33,22 @@ export async function openRooms(config: EngineConfig, logger: Logger, version: s
     allowNetworks: config.allowNetworks,
     allowPorts: config.allowPorts === "all" ? "any" : config.allowPorts,
     allowHosts: config.allowHosts,
+    allowSelf: config.allowSelf,
+    resolvesNames: config.outboundProxy === "",
   });
-  const { store, masterKey } = await openStore(config, dataDir, logger);
+  const { store, masterKeys } = await openStore(config, dataDir, logger);
   try {
-    const { connectTimeoutMs } = config;
-    const transport = createWebhookTransport({ guard, connectTimeoutMs, userAgent: `Posthorn/${version}` });
+    const transport = createWebhookTransport({
+      guard,
+      connectTimeoutMs: config.connectTimeoutMs,
+      userAgent: `Posthorn/${version}`,
+      ...(config.outboundProxy !== "" && { outboundProxy: config.outboundProxy }),
+    });
     const engine = createEngine(
       {
         store,
         transports: { webhook: transport },
-        vault: createVault(masterKey),
+        vault: createVault(masterKeys.current, masterKeys.old),
         logger,
         nodeName: config.nodeName === "" ? hostname() : config.nodeName,
         version,
@@ -65,6 +73,7 @@ export async function openRooms(config: EngineConfig, logger: Logger, version: s
       store,
       dataDir,
       version,
+      ownListener: guard.ownListener,
       close: () => (closing ??= close()),
     };
   } catch (error) {

@@ -9,6 +9,7 @@ import type { SqliteSource } from "../store/sqlite/export.ts";
 import {
   type Stretch,
   tallyAged,
+  tallyAudit,
   tallyEvents,
   tallyHistory,
   tallySmall,
@@ -64,6 +65,9 @@ export class Comparing {
     merge(kept.attempts.target, await this.#target.tallyAttemptsUnfinished());
     for (const table of [...CONFIGURATION, "fan_outs"] as const)
       compared.push(comparedOf(table, tallySmall(this.#source, table), await this.#target.tally(table)));
+    const audit: Tallies = new Map();
+    await this.#walk(tallyAudit(this.#source, audit), looked);
+    compared.push(comparedOf("audit_log", audit, await this.#target.tally("audit_log")));
     for (const table of ["figures", "idempotency"] as const) compared.push(await this.#aged(table, looked));
     compared.push(comparedOf("deliveries", deliveries, await this.#target.tally("deliveries")));
     for (const table of STRETCHED) {

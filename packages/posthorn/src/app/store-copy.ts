@@ -2,16 +2,16 @@
  * Moves a single server's store to PostgreSQL while it serves. First everything that stays as it is, pass after pass, each with
  * what came during the one before; then, with the server held, the rest, from one moment of the source; then both are compared.
  */
-import { existsSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { monotonicMs } from "../base/clock.ts";
-import { loadMasterKey, masterKeyCheck } from "../security/master-key.ts";
+import { loadMasterKeys, masterKeyCheck } from "../security/master-key.ts";
 import { CONFIGURATION } from "../store/carried.ts";
 import { PostgresTarget } from "../store/postgres/import.ts";
 import { type Position, SqliteSource, STREAMS, type Stream } from "../store/sqlite/export.ts";
 import { unfinishedSlices } from "../store/sqlite/export-pages.ts";
 import { sliceOf, startOf } from "../store/sqlite/export-slices.ts";
+import { isSameCheck, WrongMasterKeyError } from "../store/wrong-master-key.ts";
 import { type ComparedTable, Comparing } from "./store-comparison.ts";
 import { readVersion } from "./version.ts";
 
@@ -81,14 +81,14 @@ export async function copyStore(options: CopyOptions): Promise<CopyResult> {
   const from = path.resolve(options.from);
   const source = SqliteSource.open(from);
   try {
-    const masterKey = readMasterKey(from, options.masterKey);
+    const keyCheck = checkedMasterKey(source, options.masterKey);
     const lock = source.lock();
     try {
       const holding = lock === undefined ? await options.holding(source.id) : null;
       const target = await PostgresTarget.open({
         url: options.to,
         source: source.id,
-        keyCheck: masterKeyCheck(masterKey),
+        keyCheck,
         apps: () => source.small("apps"),
       });
       try {
@@ -104,15 +104,18 @@ export async function copyStore(options: CopyOptions): Promise<CopyResult> {
   }
 }
 
-/** A key that is made now would open nothing. */
-function readMasterKey(dataDir: string, fromEnvironment: string | undefined): Uint8Array {
-  const file = path.join(dataDir, "master.key");
-  if (!fromEnvironment && !existsSync(file)) {
-    throw new Error(
-      `There is no ${file}, and POSTHORN_MASTER_KEY is not set: set it to the key that the server runs with.`,
-    );
-  }
-  return loadMasterKey({ fromEnvironment, file });
+/**
+ * The check value of the master key that the source is sealed under, which the copy will be, too.
+ * @throws WrongMasterKeyError when it is of none of those that are here
+ */
+function checkedMasterKey(source: SqliteSource, fromEnvironment: string | undefined): Uint8Array {
+  const file = path.join(source.dataDir, "master.key");
+  // A key that is made now would open nothing.
+  const { current, old } = loadMasterKeys({ fromEnvironment, file, mayMake: false });
+  const check = source.keyCheck() ?? masterKeyCheck(current);
+  if (![current, ...old].some((key) => isSameCheck(masterKeyCheck(key), check)))
+    throw new WrongMasterKeyError(`the store in ${source.dataDir}`);
+  return check;
 }
 
 class StoreCopy {

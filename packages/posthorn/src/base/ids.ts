@@ -15,6 +15,8 @@ export type ReplayId = `rpl_${string}`;
 export type KeyId = `key_${string}`;
 export type IncarnationId = `inc_${string}`;
 export type PublicationId = `pub_${string}`;
+export type AuditId = `aud_${string}`;
+export type SessionId = `ses_${string}`;
 export type RequestId = `req_${string}`;
 
 interface IdByKind {
@@ -27,6 +29,8 @@ interface IdByKind {
   key: KeyId;
   inc: IncarnationId;
   pub: PublicationId;
+  aud: AuditId;
+  ses: SessionId;
   req: RequestId;
 }
 export type IdKind = keyof IdByKind;

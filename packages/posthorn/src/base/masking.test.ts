@@ -9,6 +9,11 @@ test("secrets inside of a text are cut to their prefix, the rest stays", () => {
     ["authorization: Bearer abcdefgh.ijk", "authorization: Bearer ***"],
     ["https://me:word@example.com/a@b", "https://***@example.com/a@b"],
     [
+      "a -----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY----- b",
+      "a -----PRIVATE KEY ***----- b",
+    ],
+    ["cut -----BEGIN PRIVATE KEY-----\nabc", "cut -----PRIVATE KEY ***-----"],
+    [
       "evt_01h, dlv_x, a Bearer of news, https://example.com/?a=b@c",
       "evt_01h, dlv_x, a Bearer of news, https://example.com/?a=b@c",
     ],
@@ -18,9 +23,17 @@ test("secrets inside of a text are cut to their prefix, the rest stays", () => {
 });
 
 test("a pointer into a secret field is known as one", () => {
-  for (const pointer of ["/secret", "/headers/x-token", "/0/Authorization", "/masterKey"]) {
+  for (const pointer of [
+    "/secret",
+    "/headers/x-token",
+    "/0/Authorization",
+    "/masterKey",
+    "/authentication/password",
+    "/clientCertificate/privateKey",
+    "/authentication",
+  ]) {
     assert.ok(pointsAtSecret(pointer), pointer);
   }
-  for (const pointer of ["", "/name", "/secretary", "/idempotency-key"])
+  for (const pointer of ["", "/name", "/secretary", "/authentication/tokenUrl", "/idempotency-key"])
     assert.ok(!pointsAtSecret(pointer), pointer);
 });

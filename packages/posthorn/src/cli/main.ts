@@ -4,6 +4,7 @@ import { type Command, CommanderError } from "commander";
 import { messageOf, PosthornError } from "../base/errors.ts";
 import { command } from "./command.ts";
 import { appsCommand } from "./commands/apps.ts";
+import { auditCommand } from "./commands/audit.ts";
 import { backupCommand } from "./commands/backup.ts";
 import { benchCommand } from "./commands/bench.ts";
 import { deliveriesCommand } from "./commands/deliveries.ts";
@@ -85,6 +86,7 @@ function groups(): [group: string, commands: Command[]][] {
       [
         doctorCommand(),
         nodesCommand(),
+        auditCommand(),
         migrateCommand(),
         storeCommand(),
         backupCommand(),

@@ -33,6 +33,7 @@ describe("an app", () => {
       name: "Acme",
       metadata: {},
       retentionDays: 30,
+      ownershipCheck: null,
     });
   });
 

@@ -2,6 +2,8 @@
 import { z } from "zod";
 import type { AppId } from "../base/ids.ts";
 import { DEFAULTS, LIMITS, RETENTION_DAYS } from "./defaults.ts";
+import { type AppLimits, appLimitsSchema } from "./limits.ts";
+import { type OwnershipPolicy, ownershipPolicySchema } from "./ownership.ts";
 
 export interface App {
   readonly id: AppId;
@@ -11,6 +13,9 @@ export interface App {
   readonly metadata: Readonly<Record<string, string>>;
   /** How long its events, deliveries and attempts are kept: a class of 7, 30, 90 or 365 days. */
   readonly retentionDays: number;
+  readonly limits: AppLimits;
+  /** How its endpoints prove that they want their events; null: as the platform has it. */
+  readonly ownershipCheck: OwnershipPolicy | null;
   /** Bumped with any change to its endpoints, types or keys; `accept` refuses a fan-out made with another one. */
   readonly configVersion: number;
   readonly createdAtMs: number;
@@ -24,7 +29,10 @@ export const uidSchema = z
   .regex(/^[A-Za-z0-9_.:@-]+$/, "must consist of letters, digits and _ . : @ -")
   // A client makes a path of `/v1/apps/..` before it asks for it.
   .refine((uid) => uid !== "." && uid !== "..", "must not be . or .., which no URL path can hold")
-  .refine((uid) => !/^(app|ep|evt|dlv|att|rpl|key)_/.test(uid), "must not begin like one of our ids");
+  .refine(
+    (uid) => !/^(app|ep|evt|dlv|att|rpl|key|pub|aud|ses)_/.test(uid),
+    "must not begin like one of our ids",
+  );
 
 export const metadataSchema = z
   .record(z.string().min(1).max(64), z.string().max(1024))
@@ -43,6 +51,8 @@ export const appCreateSchema = z.strictObject({
   name: z.string().min(1).max(256),
   metadata: metadataSchema.default({}),
   retentionDays: retentionDaysSchema.default(DEFAULTS.retentionDays),
+  limits: appLimitsSchema.optional(),
+  ownershipCheck: ownershipPolicySchema.nullable().default(null),
 });
 export type AppCreate = z.input<typeof appCreateSchema>;
 
@@ -52,5 +62,7 @@ export const appUpdateSchema = z.strictObject({
   name: z.string().min(1).max(256).optional(),
   metadata: metadataSchema.nullable().optional(),
   retentionDays: retentionDaysSchema.nullable().optional(),
+  limits: appLimitsSchema.nullable().optional(),
+  ownershipCheck: ownershipPolicySchema.nullable().optional(),
 });
 export type AppUpdate = z.input<typeof appUpdateSchema>;

@@ -9,7 +9,15 @@ export const UNREACHABLE_CAUSES = [
   "dns",
   "connection_refused",
   "connection_reset",
-  "tls",
+  "tls_expired", // the certificate is over, or not valid yet
+  "tls_wrong_host", // the certificate names another host
+  "tls_self_signed",
+  "tls_untrusted", // signed by an authority that is not known here
+  "tls_version", // no version or cipher in common: TLS 1.2 is the least
+  "tls_client_certificate", // the receiver wants one, or refuses the endpoint's
+  "tls", // any other fault of TLS
+  "proxy", // the outbound proxy is down or refuses
+  "authorization", // no access token from the OAuth 2.0 token endpoint
   "protocol",
   "network",
 ] as const;
@@ -26,7 +34,7 @@ export type AttemptOutcome =
       readonly retryAfterMs: number | null;
       readonly control: ReceiverControl | null;
     }
-  | { readonly kind: "timed_out"; readonly phase: "connect" | "response" }
+  | { readonly kind: "timed_out"; readonly phase: "connect" | "handshake" | "response" }
   | { readonly kind: "unreachable"; readonly cause: UnreachableCause; readonly detail: string }
   /** The request could not even be built (a secret that cannot be opened, a body that cannot be signed). */
   | { readonly kind: "invalid"; readonly detail: string }

@@ -46,6 +46,10 @@ export const LIMITS = {
   secretOverlapSecondsMax: 7 * 24 * 3600,
   metadataBytesMax: 16 * 1024,
   schemaBytesMax: 256 * 1024,
+  /** Webhooks that an event may have come through: the next one would be a loop. */
+  hopsMax: 8,
+  /** How long deliveries wait for an endpoint to prove that it wants them. */
+  unverifiedMsMax: 72 * HOUR_MS,
   /** An event that matches more endpoints than this is continued in chunks by the fan-out duty. */
   fanOutAtOnceMax: 200,
 } as const;

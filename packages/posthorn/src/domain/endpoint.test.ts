@@ -25,6 +25,10 @@ describe("an endpoint", () => {
       ordering: "unordered",
       onDeadLetter: "continue",
       scheme: "standard",
+      authentication: null,
+      clientCertificate: null,
+      certificateAuthorities: null,
+      encryption: null,
       status: "enabled",
     });
   });

@@ -1,10 +1,19 @@
 /** An endpoint is where an app wants its events. Its queue is its lane. */
-import { importStandardSecret } from "@posthorn/receiver";
+import { importStandardKey, importStandardSecret } from "@posthorn/receiver";
 import { z } from "zod";
 import type { AppId, EndpointId } from "../base/ids.ts";
 import { uidSchema } from "./app.ts";
+import {
+  type Authentication,
+  authenticationSchema,
+  type ClientCertificate,
+  certificateAuthoritiesSchema,
+  clientCertificateSchema,
+} from "./authentication.ts";
 import { DEFAULTS, LIMITS } from "./defaults.ts";
+import { type Encryption, encryptionSchema } from "./encryption.ts";
 import { channelsSchema } from "./event.ts";
+import type { Verification } from "./ownership.ts";
 import { retryScheduleSchema } from "./retry-schedule.ts";
 
 /** Set by people or policy; what each means for waiting deliveries stands in docs/delivery-lifecycle.md. */
@@ -23,7 +32,11 @@ export type Ordering = (typeof ORDERINGS)[number];
 export const DEAD_LETTER_POLICIES = ["continue", "block"] as const;
 export type DeadLetterPolicy = (typeof DEAD_LETTER_POLICIES)[number];
 
-export const SCHEMES = ["standard"] as const;
+/**
+ * How its requests are signed: HMAC (Standard Webhooks v1), ed25519 (v1a), both of them, v1 first, or HTTP Message Signatures
+ * (RFC 9421, ed25519).
+ */
+export const SCHEMES = ["standard", "standard-ed25519", "standard-both", "http-message"] as const;
 export type Scheme = (typeof SCHEMES)[number];
 
 export interface Endpoint {
@@ -46,6 +59,14 @@ export interface Endpoint {
   readonly ordering: Ordering;
   readonly onDeadLetter: DeadLetterPolicy;
   readonly scheme: Scheme;
+  /** null: none but its signature and its headers. */
+  readonly authentication: Authentication | null;
+  readonly clientCertificate: ClientCertificate | null;
+  /** PEM: in place of the system's certificate authorities, for this receiver alone. */
+  readonly certificateAuthorities: string | null;
+  readonly encryption: Encryption | null;
+  /** null: it need not prove that it wants its events. */
+  readonly verification: Verification | null;
   readonly status: EndpointStatus;
   readonly disableReason: DisableReason | null;
   /** Bumped with every change of the row. */
@@ -69,14 +90,19 @@ const RESERVED_HEADERS = new Set([
   "expect",
   "user-agent",
   "proxy-authorization",
+  "proxy-connection",
+  // CloudEvents' handshake of consent: what it says is for the platform, not for an app.
+  "webhook-request-origin",
 ]);
+/** Ours, and those of the signature schemes. */
+const RESERVED_PREFIX = /^(webhook-|posthorn-|signature)/i;
 
 const headerNameSchema = z
   .string()
   .max(128)
   .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, "must be a header name (RFC 9110 token)")
   .refine(
-    (name) => !RESERVED_HEADERS.has(name.toLowerCase()) && !/^(webhook-|signature)/i.test(name),
+    (name) => !RESERVED_HEADERS.has(name.toLowerCase()) && !RESERVED_PREFIX.test(name),
     "is reserved and cannot be set",
   );
 const headerValueSchema = z
@@ -96,11 +122,43 @@ export const headersSchema = z
     "must name each header once, whatever its case",
   );
 
+/** What a receiver asks for before a request counts, and what it granted: kept as one piece. */
+export type EndpointAccess = Pick<
+  Endpoint,
+  "authentication" | "clientCertificate" | "certificateAuthorities" | "encryption" | "verification"
+>;
+export const NO_ACCESS: EndpointAccess = {
+  authentication: null,
+  clientCertificate: null,
+  certificateAuthorities: null,
+  encryption: null,
+  verification: null,
+};
+
+/** Requests per second that it may be sent: the owner's limit, or what the receiver granted, whichever is less; null: no bound. */
+export function effectiveRatePerSecond({
+  rateLimitPerSecond,
+  verification,
+}: Pick<Endpoint, "rateLimitPerSecond" | "verification">): number | null {
+  const granted = verification?.grantedPerMinute ?? null;
+  if (granted === null) return rateLimitPerSecond;
+  return Math.min(rateLimitPerSecond ?? Number.POSITIVE_INFINITY, granted / 60);
+}
+
 /** Whether every attempt will be able to sign with it. */
 function isStandardSecret(secret: string): boolean {
   if (!secret.startsWith("whsec_")) return false;
   try {
     importStandardSecret(secret, { strict: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isStandardKey(key: string): boolean {
+  try {
+    importStandardKey(key);
     return true;
   } catch {
     return false;
@@ -125,10 +183,21 @@ const shape = {
   ordering: z.enum(ORDERINGS),
   onDeadLetter: z.enum(DEAD_LETTER_POLICIES),
   scheme: z.enum(SCHEMES),
+  authentication: authenticationSchema(headerNameSchema),
+  clientCertificate: clientCertificateSchema,
+  certificateAuthorities: certificateAuthoritiesSchema,
+  encryption: encryptionSchema,
   secret: z
     .string()
     .max(256)
     .refine(isStandardSecret, "must be whsec_ followed by the base64 of 24 to 64 bytes"),
+  signingKey: z
+    .string()
+    .max(256)
+    .refine(
+      isStandardKey,
+      "must be whsk_ followed by the base64 of an ed25519 key of 64 bytes: seed and public key",
+    ),
   status: z.enum(["enabled", "paused", "disabled"]),
 } as const;
 
@@ -147,7 +216,12 @@ export const endpointCreateSchema = z.strictObject({
   ordering: shape.ordering.default("unordered"),
   onDeadLetter: shape.onDeadLetter.default("continue"),
   scheme: shape.scheme.default("standard"),
+  authentication: shape.authentication.nullable().default(null),
+  clientCertificate: shape.clientCertificate.nullable().default(null),
+  certificateAuthorities: shape.certificateAuthorities.nullable().default(null),
+  encryption: shape.encryption.nullable().default(null),
   secret: shape.secret.optional(),
+  signingKey: shape.signingKey.optional(),
   status: shape.status.default("enabled"),
 });
 export type EndpointCreate = z.input<typeof endpointCreateSchema>;
@@ -168,12 +242,20 @@ export const endpointUpdateSchema = z.strictObject({
   ordering: shape.ordering.nullable().optional(),
   onDeadLetter: shape.onDeadLetter.nullable().optional(),
   scheme: shape.scheme.nullable().optional(),
+  authentication: shape.authentication.nullable().optional(),
+  clientCertificate: shape.clientCertificate.nullable().optional(),
+  certificateAuthorities: shape.certificateAuthorities.nullable().optional(),
+  encryption: shape.encryption.nullable().optional(),
   status: shape.status.optional(),
 });
 export type EndpointUpdate = z.input<typeof endpointUpdateSchema>;
+/** As it was read. */
+export type EndpointUpdateInput = z.output<typeof endpointUpdateSchema>;
 
+/** `standard-both` changes both; the others only what they sign with. */
 export const secretRotateSchema = z.strictObject({
   secret: shape.secret.optional(),
+  signingKey: shape.signingKey.optional(),
   overlapSeconds: z
     .number()
     .min(0)

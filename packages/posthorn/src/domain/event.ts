@@ -13,6 +13,8 @@ export interface Event {
   readonly channels: readonly string[];
   readonly orderingKey: string | null;
   readonly deliverAtMs: number | null;
+  /** Through how many webhooks it came before it was published here. */
+  readonly hops: number;
   readonly payloadBytes: number;
   /** Where `data` lies in the payload. */
   readonly dataStart: number;

@@ -10,6 +10,8 @@ export interface Publication {
   readonly raw: Uint8Array;
   /** The header `Idempotency-Key`; element i of a batch has `key:i`. */
   readonly idempotencyKey: string | null;
+  /** The header `posthorn-hops`: through how many webhooks it came; 0 unless given. */
+  readonly hops?: number;
 }
 
 export interface Published {

@@ -1,6 +1,8 @@
 /** An app made ready for fanning out, and the bounded cache of such apps. */
 import type { AppId } from "../base/ids.ts";
 import type { App } from "../domain/app.ts";
+import { OPERATOR_UID } from "../domain/defaults.ts";
+import { isLimited } from "../domain/limits.ts";
 import type { Vault } from "../security/vault.ts";
 import type { AppConfig, StoreReader } from "../store/store.ts";
 import { EndpointRuntime } from "./endpoint-runtime.ts";
@@ -10,11 +12,14 @@ const TYPES_PER_APP_MAX = 500;
 
 export class AppRuntime {
   readonly app: App;
+  /** Publishing to it is limited. News about Posthorn itself must not be lost to a limit. */
+  readonly limited: boolean;
   readonly endpoints: readonly EndpointRuntime[];
   #byType = new Map<string, readonly EndpointRuntime[]>();
 
   constructor(config: AppConfig, vault: Vault) {
     this.app = config.app;
+    this.limited = config.app.uid !== OPERATOR_UID && isLimited(config.app.limits);
     this.endpoints = config.endpoints
       .filter(({ endpoint }) => endpoint.status !== "disabled")
       .map((endpoint) => new EndpointRuntime(endpoint, vault));

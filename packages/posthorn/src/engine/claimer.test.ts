@@ -127,6 +127,7 @@ test("what was looked for before the node was given up is looked for anew when i
         alive: !(voided && incarnation === incarnations[0]),
         validUntilMs: Number.POSITIVE_INFINITY,
         dispatchers: 1,
+        publishers: 1,
       }),
       claim: async (claim: Claim) => {
         claimed.resolve(claim);

@@ -1,18 +1,21 @@
 /** Builds the engine from its parts and connects them. */
 import { notFound } from "../base/errors.ts";
-import { type AppId, type DeliveryId, type EndpointId, newAppId } from "../base/ids.ts";
-import { DEFAULTS, OPERATOR_UID } from "../domain/defaults.ts";
+import type { AppId, DeliveryId, EndpointId } from "../base/ids.ts";
+import type { NewAuditEntry } from "../domain/audit.ts";
 import type { Endpoint } from "../domain/endpoint.ts";
+import type { Key } from "../domain/key.ts";
+import { isLimited } from "../domain/limits.ts";
 import type { EndedDelivery, Wake } from "../store/store.ts";
+import { actAsSystem, auditEntry } from "./acting.ts";
 import { AppRuntimes } from "./app-runtime.ts";
 import { createApps } from "./apps.ts";
+import { createAudit, loggingAudit } from "./audit.ts";
 import { Catalogue } from "./catalogue.ts";
 import { Claimer } from "./claimer.ts";
+import { createEndpoints } from "./create-endpoints.ts";
 import { createDeliveries } from "./deliveries.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { createDuties } from "./duties.ts";
-import { EndpointRuntime } from "./endpoint-runtime.ts";
-import { EndpointResources } from "./endpoints.ts";
 import type { Engine, EngineCounters } from "./engine.ts";
 import { createEventTypes } from "./event-types.ts";
 import { createEvents } from "./events.ts";
@@ -22,21 +25,23 @@ import { Grace } from "./grace.ts";
 import { readHealth } from "./health.ts";
 import { Hold } from "./hold.ts";
 import { createKeys } from "./keys.ts";
-import type { Lane } from "./lane.ts";
+import { LaneChanges } from "./lane-changes.ts";
 import { LanePolicy } from "./lane-policy.ts";
 import { LaneTable } from "./lane-table.ts";
+import { Limits } from "./limits.ts";
 import { Membership } from "./membership.ts";
 import { createNodes } from "./nodes.ts";
-import { OperationalEvents } from "./operational-events.ts";
+import { ensureOperator, OperationalEvents } from "./operational-events.ts";
 import { ENGINE_DEFAULTS, type EngineOptions, type EngineParts } from "./options.ts";
+import { PublicKeys } from "./public-keys.ts";
 import { PublicationPicker } from "./publications.ts";
 import { publishInOrder } from "./publish-in-order.ts";
 import { Publisher } from "./publisher.ts";
 import { createPublications } from "./refused-publications.ts";
 import { ReplayRunner } from "./replays.ts";
+import { createSessions } from "./sessions.ts";
 import { Settler } from "./settler.ts";
 import { readStats } from "./stats.ts";
-import { testEndpoint } from "./test-event.ts";
 import { UnheldLeases } from "./unheld.ts";
 
 /** A store that answers does this in a few milliseconds, and then others need not wait until this node is given up. */
@@ -46,13 +51,20 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
   const options: EngineOptions = { ...ENGINE_DEFAULTS, ...overrides };
   const { vault, logger, transports } = parts;
   const hold = new Hold();
-  const store = hold.guard(parts.store);
+  const store = hold.guard(loggingAudit(parts.store, logger));
   const transport = transports.webhook;
   const figures = new FiguresCounter();
   const feed = new Feed();
   const apps = new AppRuntimes(store.read, vault);
   const catalogue = new Catalogue(store, options.strictTypes);
   const keys = createKeys(store);
+  const sessions = createSessions({
+    store,
+    logger,
+    authenticate: (secret) => keys.authenticate(secret),
+    csrfKey: vault.derive("csrf"),
+    sessionMs: options.sessionMs,
+  });
   const dispatches = options.roles.includes("dispatch");
   const lanes = new LaneTable({ ...options, dispatch: dispatches });
   const settler = new Settler(store.write, logger, options.settleQueueMax);
@@ -66,6 +78,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     due: () => claimer.dueIn(0),
     started: () => duties.replay.wake(),
   });
+  const limits = new Limits({ ...store, logger, nodes: () => membership.publishers });
   const publisher = new Publisher({
     write: store.write,
     hold,
@@ -73,6 +86,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     catalogue,
     dispatcher,
     figures,
+    limits,
     logger,
     options,
     fanOutPending: () => duties.fanOut.wake(),
@@ -80,21 +94,27 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
   const news = new OperationalEvents({
     apps,
     logger,
-    publish: (publication) => publisher.publish(publication),
+    publish: (publication) => publisher.publish(publication, null),
   });
-  const endpoints = new EndpointResources({
+  const laneChanges = new LaneChanges({ store, vault, lanes, dispatcher, claimer });
+  const publicKeys = new PublicKeys(store.read);
+  const { edits, checks, endpoints } = createEndpoints({
     store,
     vault,
     transport,
-    changed: laneFollows,
-    removed: removeEndpoint,
-    disabled: async (endpoint, reason) => news.endpointDisabled(endpoint.appId, endpoint.id, reason),
+    logger,
+    options,
+    news,
+    publisher,
+    replays,
+    changed: endpointChanged,
+    remove: removeEndpoint,
   });
   const policy = new LanePolicy({
     options,
     news,
     logger,
-    setStatus: (endpoint, status, reason) => endpoints.setStatus(endpoint, status, reason),
+    setStatus: (endpoint, status, reason) => actAsSystem(() => edits.setStatus(endpoint, status, reason)),
   });
   const membership = new Membership({
     store,
@@ -116,6 +136,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     replays,
     membership,
     unheld: new UnheldLeases({ read: store.read, lanes, settler, logger }),
+    checks,
     ended,
   });
   const picker = new PublicationPicker({
@@ -133,7 +154,14 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     settled: (attempted, result) => policy.settled(attempted, result),
     disable: (lane, reason) => policy.disable(lane, reason),
   };
-  hold.needs = { logger, shared, stopDuties: () => duties.stop(), drain, resume };
+  hold.needs = {
+    logger,
+    shared,
+    stopDuties: () => duties.stop(),
+    drain,
+    resume,
+    audit: async (deed) => void (await store.write.save({ kind: "audit" }, auditEntry(deed))),
+  };
   let stopping: Promise<void> | undefined;
   /** Whoever asks again waits for the same end. */
   const stop = (): Promise<void> => (stopping ??= stopOnce());
@@ -160,66 +188,42 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     if (list.length > 0) claimer.dueIn(0);
   }
 
-  /** After a change of an endpoint: what is cached of its app goes, its lane takes over the new row. */
-  async function laneFollows(endpoint: Endpoint): Promise<void> {
+  /** What is cached of its app goes, its lane takes over the new row. */
+  async function endpointChanged(endpoint: Endpoint): Promise<void> {
     apps.forget(endpoint.appId);
-    const lane = lanes.get(endpoint.id);
-    if (lane === undefined) {
-      claimer.dueIn(0);
-      return;
-    }
-    const { changed } = await store.read.refresh([{ endpointId: endpoint.id, version: 0 }]);
-    for (const config of changed) {
-      lane.change(new EndpointRuntime(config, vault));
-      lane.follow(config.lane);
-    }
-    dispatcher.laneChanged(lane);
+    publicKeys.forget();
+    await laneChanges.follow(endpoint);
   }
 
-  async function removeEndpoint(endpoint: Endpoint): Promise<void> {
-    await removing(
+  async function removeEndpoint(endpoint: Endpoint, audit: NewAuditEntry): Promise<void> {
+    await laneChanges.removing(
       (lane) => lane.id === endpoint.id,
-      () => store.write.remove({ kind: "endpoint", id: endpoint.id }),
+      () => store.write.remove({ kind: "endpoint", id: endpoint.id }, audit),
     );
-    apps.forget(endpoint.appId);
-  }
-
-  async function removeApp(app: { readonly id: AppId }): Promise<void> {
-    await removing(
-      (lane) => lane.runtime.endpoint.appId === app.id,
-      () => store.write.remove({ kind: "app", id: app.id }),
-    );
-    apps.forget(app.id);
-  }
-
-  /** Lanes are closed before the commit, so that from it on nothing is sent; and open again if it fails. */
-  async function removing(concerns: (lane: Lane) => boolean, remove: () => Promise<unknown>): Promise<void> {
-    const concerned = (): Lane[] => [...lanes.all()].filter(concerns);
-    const close = (lane: Lane, closed: boolean): void => {
-      lane.closed = closed;
-      dispatcher.laneChanged(lane);
-    };
-    for (const lane of concerned()) close(lane, true);
-    try {
-      await remove();
-    } catch (error) {
-      for (const lane of concerned()) close(lane, false);
-      throw error;
-    }
-    // Those too that a publication opened meanwhile.
-    for (const lane of concerned()) {
-      close(lane, true);
-      lanes.remove(lane.id);
-    }
     duties.cancel.wake();
+    apps.forget(endpoint.appId);
+    publicKeys.forget();
+  }
+
+  async function removeApp(app: { readonly id: AppId }, audit: NewAuditEntry): Promise<void> {
+    await laneChanges.removing(
+      (lane) => lane.runtime.endpoint.appId === app.id,
+      () => store.write.remove({ kind: "app", id: app.id }, audit),
+    );
+    duties.cancel.wake();
+    apps.forget(app.id);
+    publicKeys.forget();
+    sessions.forget();
+    await keys.revoked();
   }
 
   async function start(): Promise<void> {
-    await ensureOperator();
+    await ensureOperator(store);
     await membership.join();
     unwatch = store.watch(heard);
     if (dispatches) claimer.start();
     duties.start();
+    limits.duty.start();
     if (shared && dispatches) picker.duty.start();
   }
 
@@ -228,6 +232,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     await publisher.idle();
     await Promise.all([claimer.stop(), dispatcher.stop()]);
     await settler.idle();
+    await limits.stop();
     if (lanes.incarnation === null) return;
     await figures.flush(store.write, lanes.incarnation);
     // The writer takes one call after the other: with this answer all that were made before are done.
@@ -239,6 +244,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     dispatcher.stopping = false;
     if (dispatches) claimer.start();
     duties.start();
+    limits.duty.start();
   }
 
   /** What another node did. It may get lost: each of these is looked at without it, too, only later. */
@@ -262,6 +268,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
         break;
       case "keys_changed":
         keys.forget();
+        sessions.forget();
         break;
       case "types_changed":
         catalogue.forget();
@@ -270,19 +277,6 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
         // A newer node may tell of what this one does not know.
         wake satisfies never;
     }
-  }
-
-  async function ensureOperator(): Promise<void> {
-    if ((await store.read.find("app", { id: OPERATOR_UID })) !== undefined) return;
-    const app = {
-      id: newAppId(),
-      uid: OPERATOR_UID,
-      name: "Operational events",
-      metadata: {},
-      retentionDays: DEFAULTS.retentionDays,
-    };
-    // Of two nodes that start at once one makes it.
-    await store.write.save({ kind: "app", create: true, app });
   }
 
   async function stopOnce(): Promise<void> {
@@ -296,10 +290,10 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     // What was promised a place meanwhile goes back like what waited.
     await grace.waitFor(quiet);
     if (!(await grace.waitFor(settler.idle()))) settler.giveUp();
-    await grace.waitFor(duties.stop());
+    await grace.waitFor(Promise.all([duties.stop(), checks.stop()]));
     const { incarnation } = lanes;
     const flushed = incarnation === null ? undefined : figures.flush(store.write, incarnation);
-    await grace.waitFor(Promise.all([flushed, membership.leave()]), LEAVE_MS_MIN);
+    await grace.waitFor(Promise.all([flushed, limits.stop(), membership.leave()]), LEAVE_MS_MIN);
   }
 
   /** What is not as it should be in this process. */
@@ -329,47 +323,59 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
   return {
     start,
     stop,
-    publish: (publications) => {
+    publish: (publications, by) => {
+      const key = limitedKey(by);
       const [only] = publications;
       if (publications.length === 1 && only !== undefined)
-        return publisher.publish(only).then((outcome) => [outcome]);
-      return Promise.all(publications.map((publication) => publisher.publish(publication)));
+        return publisher.publish(only, key).then((outcome) => [outcome]);
+      return Promise.all(publications.map((publication) => publisher.publish(publication, key)));
     },
-    apps: createApps({ store, apps, removed: removeApp }),
-    endpoints: {
-      create: (app, input) => endpoints.create(app, input),
-      get: (app, endpoint) => endpoints.get(app, endpoint),
-      list: (app, query) => endpoints.list(app, query),
-      update: (app, endpoint, input) => endpoints.update(app, endpoint, input),
-      remove: (app, endpoint) => endpoints.remove(app, endpoint),
-      secret: (app, endpoint) => endpoints.secret(app, endpoint),
-      rotateSecret: (app, endpoint, input) => endpoints.rotateSecret(app, endpoint, input),
-      act: (app, endpoint, action) => endpoints.act(app, endpoint, action),
-      test: async (app, endpoint, input) =>
-        testEndpoint({ store, vault, publisher }, await endpoints.row(app, endpoint), input),
-      replay: async (app, endpoint, input) => replays.start(await endpoints.row(app, endpoint), input),
-    },
+    standings: (by, references) =>
+      limits.standings(
+        limitedKey(by),
+        references.map((reference) => apps.peek(reference)),
+      ),
+    apps: createApps({ store, apps, remove: removeApp }),
+    endpoints,
     eventTypes: createEventTypes({ store, apps, catalogue }),
-    keys,
+    keys: {
+      ...keys,
+      async remove(id) {
+        await keys.remove(id);
+        // Those that it opened ended with it.
+        sessions.forget();
+      },
+    },
+    publicKeys: ({ app } = {}) => publicKeys.list(app),
+    sessions,
+    audit: createAudit({ store, appId }),
     events: createEvents({ store, appId, ended }),
     deliveries: createDeliveries({
       store,
       appId,
-      endpointId: async (app, reference) => (await endpoints.row(app, reference)).endpoint.id,
+      endpointId: async (app, reference) => (await edits.row(app, reference)).endpoint.id,
       ended,
       due: () => claimer.dueIn(0),
       created: (app, endpoint) => figures.created(app, endpoint),
     }),
-    replays: { get: (id) => replays.get(id), cancel: (id) => replays.cancel(id) },
+    replays: {
+      get: (id, within) => replays.get(id, within),
+      cancel: (id, within) => replays.cancel(id, within),
+    },
     publications: createPublications({ store, appId, waiting: () => picker.duty.wake() }),
     nodes: createNodes(store),
     hold: { take: (input) => hold.take(input), release: () => hold.release() },
-    stats: (app, query) => readStats(store, endpoints, app, query),
+    stats: (app, query) => readStats(store, edits, app, query),
     health: () =>
       readHealth(store.read, problems(), { inFlight: dispatcher.inFlight, waitingInMemory: lanes.used }),
     feed,
     counters,
   };
+}
+
+/** null: it has no limits, or nobody asked with a key. */
+function limitedKey(by: Key | undefined): Key | null {
+  return by !== undefined && isLimited(by.limits) ? by : null;
 }
 
 function idsByEndpoint(list: readonly EndedDelivery[]): Map<EndpointId, Set<DeliveryId>> {

@@ -10,9 +10,10 @@ import {
 } from "../base/ids.ts";
 import { DELIVERY_STATES, type Delivery, type DeliveryState } from "../domain/delivery.ts";
 import type { EndedDelivery, ListQuery, Store } from "../store/store.ts";
+import { auditEntry } from "./acting.ts";
 import type { Deliveries, DeliveryQuery } from "./engine.ts";
 import { expiresInMs } from "./publisher.ts";
-import { pageOf, windowOf } from "./window.ts";
+import { pageOf, referenceTo, windowOf } from "./window.ts";
 
 const ATTEMPTS_SHOWN_MAX = 250;
 
@@ -35,8 +36,8 @@ export function createDeliveries({
   due,
   created,
 }: DeliveriesNeeds): Deliveries {
-  async function find(id: string): Promise<Delivery> {
-    const found = isId("dlv", id) ? await store.read.find("delivery", { id }) : undefined;
+  async function find(id: string, within: AppId | undefined): Promise<Delivery> {
+    const found = isId("dlv", id) ? await store.read.find("delivery", referenceTo(id, within)) : undefined;
     if (found === undefined) throw notFound("delivery", id);
     return found;
   }
@@ -68,9 +69,19 @@ export function createDeliveries({
     };
   }
 
+  /** These are no changes of the configuration: the entry is written by itself, after what it tells of. */
+  async function note(
+    action: string,
+    { id, appId }: Delivery,
+    after: Record<string, unknown>,
+  ): Promise<void> {
+    const entry = auditEntry({ action, target: { kind: "delivery", id }, appId, after });
+    await store.write.save({ kind: "audit" }, entry);
+  }
+
   return {
-    async get(id) {
-      const delivery = await find(id);
+    async get(id, within) {
+      const delivery = await find(id, within);
       const attempts = await store.read.list("attempt", {
         deliveryId: delivery.id,
         limit: ATTEMPTS_SHOWN_MAX,
@@ -78,8 +89,8 @@ export function createDeliveries({
       return { delivery, attempts: attempts.data };
     },
     list: async (query: DeliveryQuery = {}) => store.read.list("delivery", await toFilter(query)),
-    async redeliver(id) {
-      const before = await find(id);
+    async redeliver(id, within) {
+      const before = await find(id, within);
       const endpoint = await store.read.find("endpoint", { id: before.endpointId, appId: before.appId });
       if (endpoint === undefined) throw notFound("endpoint", before.endpointId);
       const delivery: DeliveryId = newId("dlv", locatorOf(before.appId));
@@ -97,6 +108,7 @@ export function createDeliveries({
         case "created":
           created(before.appId, before.endpointId);
           due();
+          await note("delivery.redeliver", before, { madeId: delivery });
           return delivery;
         case "no_endpoint":
           throw notFound("endpoint", before.endpointId);
@@ -109,8 +121,8 @@ export function createDeliveries({
           throw notFound("event", before.eventId);
       }
     },
-    async cancel(id) {
-      const delivery = await find(id);
+    async cancel(id, within) {
+      const delivery = await find(id, within);
       if (delivery.state !== "pending") {
         throw new PosthornError(
           "state_conflict",
@@ -119,7 +131,9 @@ export function createDeliveries({
       }
       const result = await store.write.cancel({ kind: "delivery", id: delivery.id, reason: "by_hand" }, 1);
       ended(result.ended);
-      return find(id);
+      const after = await find(id, within);
+      if (result.ended.length > 0) await note("delivery.cancel", delivery, { state: after.state });
+      return after;
     },
   };
 }

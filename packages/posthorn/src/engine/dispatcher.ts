@@ -33,6 +33,7 @@ export interface HandOver {
   readonly delivery: NewDelivery;
   readonly eventId: EventId;
   readonly eventType: string;
+  readonly hops: number;
   readonly payload: Uint8Array;
 }
 
@@ -97,7 +98,7 @@ export class Dispatcher {
 
   /** A fresh delivery, durable and leased to this node. */
   handOver(handOver: HandOver): void {
-    const { runtime, delivery, eventId, eventType, payload } = handOver;
+    const { runtime, delivery, eventId, eventType, hops, payload } = handOver;
     const { lanes } = this.#needs;
     const lane = this.#laneOf(handOver);
     if (lane !== undefined) lane.reserved -= 1;
@@ -117,6 +118,7 @@ export class Dispatcher {
       orderKey: delivery.orderKey,
       failures: 0,
       attempts: 0,
+      hops,
       payload,
     };
     if (this.#keeps(lane)) this.#enqueue(lane, ready);
@@ -265,13 +267,12 @@ export class Dispatcher {
     const { endpoint } = lane.runtime;
     let shipped: Promise<Receipt>;
     try {
-      const headers = lane.runtime.signedHeaders(ready.eventId, ready.payload, Date.now());
-      shipped = transport.ship({
-        url: endpoint.url,
-        headers,
-        body: ready.payload,
-        timeoutMs: endpoint.timeoutMs,
-      });
+      const shipment = lane.runtime.shipment(ready, Date.now());
+      // Only what is encrypted is waited for.
+      shipped =
+        shipment instanceof Promise
+          ? shipment.then((encrypted) => transport.ship(encrypted))
+          : transport.ship(shipment);
     } catch (error) {
       shipped = Promise.resolve(invalid(error));
     }

@@ -11,6 +11,7 @@ import { refreshLanes } from "./lane-refresh.ts";
 import type { LaneTable } from "./lane-table.ts";
 import type { Membership } from "./membership.ts";
 import type { EngineOptions } from "./options.ts";
+import type { OwnershipChecks } from "./ownership-checks.ts";
 import type { ReplayRunner } from "./replays.ts";
 import type { UnheldLeases } from "./unheld.ts";
 
@@ -35,6 +36,7 @@ export interface DutiesNeeds {
   readonly replays: ReplayRunner;
   readonly membership: Membership;
   readonly unheld: UnheldLeases;
+  readonly checks: OwnershipChecks;
   ended(list: readonly EndedDelivery[]): void;
 }
 
@@ -90,6 +92,13 @@ export function createDuties(needs: DutiesNeeds) {
     return needs.replays.runOnce();
   });
 
+  /** One node at a time: no receiver is asked by all of them. */
+  const ownership = duty("ownership", options.ownershipEveryMs, async () => {
+    const { incarnation } = lanes;
+    if (incarnation === null || !(await store.write.takeDuty("ownership", incarnation))) return done;
+    return needs.checks.runOnce();
+  });
+
   const flush = duty("figures", options.figuresEveryMs, async () => {
     if (lanes.incarnation !== null) await figures.flush(store.write, lanes.incarnation);
     dispatcher.watchSlow();
@@ -118,7 +127,16 @@ export function createDuties(needs: DutiesNeeds) {
   });
 
   const ofEveryNode = [heartbeat, flush, refresh];
-  const ofDispatchers = [rescue, expire, cancel, fanOut, replay, prune, ...(store.shared ? [leases] : [])];
+  const ofDispatchers = [
+    rescue,
+    expire,
+    cancel,
+    fanOut,
+    replay,
+    ownership,
+    prune,
+    ...(store.shared ? [leases] : []),
+  ];
   const all = options.roles.includes("dispatch") ? [...ofEveryNode, ...ofDispatchers] : ofEveryNode;
   return {
     cancel,

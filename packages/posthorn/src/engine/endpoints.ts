@@ -1,45 +1,44 @@
-import { generateStandardSecret } from "@posthorn/receiver";
-import { notFound, PosthornError, unreachable } from "../base/errors.ts";
+import { PosthornError, unreachable } from "../base/errors.ts";
 import { locatorOf, newId } from "../base/ids.ts";
 import type { App } from "../domain/app.ts";
+import type { NewAuditEntry } from "../domain/audit.ts";
 import { DEFAULTS } from "../domain/defaults.ts";
 import {
-  type DisableReason,
   type Endpoint,
   type EndpointStatus,
+  type EndpointUpdateInput,
   endpointCreateSchema,
   endpointUpdateSchema,
+  NO_ACCESS,
   secretRotateSchema,
 } from "../domain/endpoint.ts";
 import { compileEventTypePatterns } from "../domain/event-types.ts";
 import { compileFilter, FilterSyntaxError } from "../domain/filter.ts";
 import { parseInput } from "../domain/input.ts";
 import type { Vault } from "../security/vault.ts";
-import type { Change, EndpointRow, SaveResult, SealedSecret, Store } from "../store/store.ts";
+import type { EndpointRow, Store } from "../store/store.ts";
 import type { Transport } from "../transports/transport.ts";
-import type { EndpointAction, Endpoints, EndpointView, PageQuery } from "./engine.ts";
-import { openHeaders, openSecret, sealHeaders, sealSecret } from "./sealing.ts";
+import { auditEntry, difference } from "./acting.ts";
+import { type AccessChange, changedCredentials, readAccess, refuseTwice } from "./credentials.ts";
+import { type Edit, type EndpointEdits, type EndpointFields, targetOf } from "./endpoint-edits.ts";
+import { newSecrets, refuseUnused, revealed, rotated, withMissing } from "./endpoint-secrets.ts";
+import { auditedOf, viewOf } from "./endpoint-view.ts";
+import type { EndpointAction, EndpointSecrets, Endpoints, EndpointView, PageQuery } from "./engine.ts";
+import { proving } from "./ownership.ts";
+import type { OwnershipChecks } from "./ownership-checks.ts";
+import { openCredentials, openHeaders, sealCredentials, sealHeaders } from "./sealing.ts";
 import { pageOf } from "./window.ts";
-
-/** A rotation keeps at most so many outgoing secrets signing along. */
-const OLD_SECRETS_MAX = 10;
-/** Two people changing one endpoint at once: read again and repeat, so often at most. */
-const CHANGED_MAX = 5;
 
 export interface EndpointsNeeds {
   readonly store: Store;
   readonly vault: Vault;
   readonly transport: Transport;
-  /** The endpoint changed in the store: caches and its lane follow. */
-  changed(endpoint: Endpoint): Promise<void>;
-  removed(endpoint: Endpoint): Promise<void>;
-  disabled(endpoint: Endpoint, reason: DisableReason): Promise<void>;
+  readonly edits: EndpointEdits;
+  readonly checks: OwnershipChecks;
+  remove(endpoint: Endpoint, audit: NewAuditEntry): Promise<void>;
 }
 
-type EndpointChange = Extract<Change, { kind: "endpoint" }>;
-type EndpointFields = EndpointChange["endpoint"];
-
-export class EndpointResources implements Omit<Endpoints, "test" | "replay"> {
+export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "replay"> {
   #needs: EndpointsNeeds;
 
   constructor(needs: EndpointsNeeds) {
@@ -47,155 +46,171 @@ export class EndpointResources implements Omit<Endpoints, "test" | "replay"> {
   }
 
   async create(appReference: string, input: unknown): Promise<EndpointView> {
-    const app = await this.#app(appReference);
-    const { secret = generateStandardSecret(), headers, ...given } = parseInput(endpointCreateSchema, input);
-    const id = newId("ep", locatorOf(app.id));
-    const endpoint: EndpointFields = {
-      ...given,
-      id,
-      appId: app.id,
-      uid: given.uid ?? null,
-      eventTypes: given.eventTypes ?? [],
-      channels: given.channels ?? [],
-      disableReason: given.status === "disabled" ? "by_hand" : null,
-      version: 1,
-    };
-    this.#check(endpoint);
-    const result = await this.#needs.store.write.save({
-      kind: "endpoint",
-      create: true,
+    const { vault, transport, edits, checks } = this.#needs;
+    const app = await edits.app(appReference);
+    const given = parseInput(endpointCreateSchema, input);
+    const { secret, signingKey, headers, authentication, clientCertificate, ...rest } = given;
+    const { certificateAuthorities, encryption, ...settings } = rest;
+    refuseUnused(given.scheme, given);
+    await this.#refuseBeyondLimit(app);
+    const parts = { authentication, clientCertificate, certificateAuthorities, encryption };
+    const access = await readAccess(parts, transport);
+    const endpoint = proving(
+      null,
+      {
+        ...settings,
+        ...NO_ACCESS,
+        ...access.facts,
+        id: newId("ep", locatorOf(app.id)),
+        appId: app.id,
+        uid: settings.uid ?? null,
+        eventTypes: settings.eventTypes ?? [],
+        channels: settings.channels ?? [],
+        disableReason: settings.status === "disabled" ? "by_hand" : null,
+        version: 1,
+      },
+      checks.policyOf(app),
+    );
+    this.#check(endpoint, headers ?? {});
+    const { id, appId } = endpoint;
+    const row = await edits.create({
       endpoint,
-      secrets: [{ sealed: sealSecret(this.#needs.vault, app.id, id, secret), expiresAtMs: null }],
-      sealedHeaders: sealHeaders(this.#needs.vault, app.id, id, headers ?? {}),
+      secrets: newSecrets(vault, endpoint, { secret, signingKey }),
+      sealedHeaders: sealHeaders(vault, appId, id, headers ?? {}),
+      sealedCredentials: sealCredentials(vault, appId, id, changedCredentials(null, access)),
     });
-    this.#checkSaved(result, endpoint);
-    return this.#changed(await this.row(app.id, id));
+    return this.#shown(row);
   }
 
   async get(app: string, endpoint: string): Promise<EndpointView> {
-    return this.#view(await this.row(app, endpoint));
+    return viewOf(this.#needs.vault, await this.#needs.edits.row(app, endpoint));
   }
 
   async list(appReference: string, query: PageQuery = {}) {
-    const app = await this.#app(appReference);
-    const page = await this.#needs.store.read.list("endpoint", { ...pageOf(query), appId: app.id });
-    return { data: page.data.map((row) => this.#view(row)), nextCursor: page.nextCursor };
+    const { store, vault, edits } = this.#needs;
+    const app = await edits.app(appReference);
+    const page = await store.read.list("endpoint", { ...pageOf(query), appId: app.id });
+    return { data: page.data.map((row) => viewOf(vault, row)), nextCursor: page.nextCursor };
   }
 
-  async update(app: string, endpoint: string, input: unknown): Promise<EndpointView> {
-    const { headers, status, ...patch } = parseInput(endpointUpdateSchema, input);
-    return this.#edit(app, endpoint, (row) => {
-      const before = row.endpoint;
-      const changed: EndpointFields = {
-        ...merge(before, patch),
-        ...(status === undefined ? {} : statusFields(before, status)),
-      };
-      this.#check(changed);
-      const sealedHeaders =
-        headers === undefined
-          ? row.sealedHeaders
-          : sealHeaders(this.#needs.vault, before.appId, before.id, headers ?? {});
-      return { endpoint: changed, secrets: row.secrets, sealedHeaders };
+  async update(appReference: string, reference: string, input: unknown): Promise<EndpointView> {
+    const { transport, edits, checks } = this.#needs;
+    const given = parseInput(endpointUpdateSchema, input);
+    const policy = checks.policyOf(await edits.app(appReference));
+    const access = await readAccess(given, transport);
+    const row = await edits.edit(appReference, reference, (found) => {
+      const edit = this.#changed(found, given, access);
+      return { ...edit, endpoint: proving(found.endpoint, edit.endpoint, policy) };
     });
+    return this.#shown(row);
   }
 
-  async remove(app: string, endpoint: string): Promise<void> {
-    await this.#needs.removed((await this.row(app, endpoint)).endpoint);
+  #changed(
+    row: EndpointRow,
+    given: EndpointUpdateInput,
+    access: AccessChange,
+  ): Edit & { endpoint: EndpointFields } {
+    const { vault } = this.#needs;
+    const { endpoint: before, sealedCredentials } = row;
+    const { headers, status, ...patch } = given;
+    const endpoint: EndpointFields = {
+      ...merge(before, patch),
+      ...access.facts,
+      ...(status === undefined ? {} : statusFields(before, status)),
+    };
+    const { id, appId } = before;
+    const headersNow =
+      headers === undefined ? openHeaders(vault, appId, id, row.sealedHeaders) : (headers ?? {});
+    this.#check(endpoint, headersNow);
+    const credentials = changedCredentials(openCredentials(vault, appId, id, sealedCredentials), access);
+    // The log says that these were given anew, since what differs in them is not in it.
+    const replaced = SEALED_FIELDS.filter((name) => given[name] !== undefined);
+    return {
+      action: "endpoint.update",
+      ...(replaced.length === 0 ? {} : { note: { replaced } }),
+      endpoint,
+      secrets: withMissing(vault, endpoint, row.secrets),
+      ...(headers === undefined ? {} : { sealedHeaders: sealHeaders(vault, appId, id, headersNow) }),
+      ...(Object.keys(access.credentials).length === 0
+        ? {}
+        : { sealedCredentials: sealCredentials(vault, appId, id, credentials) }),
+    };
   }
 
-  async secret(app: string, endpoint: string): Promise<string> {
-    const { endpoint: found, secrets } = await this.row(app, endpoint);
-    const current = secrets.find(({ expiresAtMs }) => expiresAtMs === null);
-    if (current === undefined) throw notFound("secret of endpoint", endpoint);
-    return openSecret(this.#needs.vault, found.appId, found.id, current.sealed);
+  async remove(app: string, reference: string): Promise<void> {
+    const row = await this.#needs.edits.row(app, reference);
+    const { endpoint } = row;
+    const before = auditedOf(this.#needs.vault, row);
+    const entry = auditEntry({ ...targetOf("endpoint.remove", endpoint), ...difference(before, null) });
+    await this.#needs.remove(endpoint, entry);
   }
 
-  async rotateSecret(app: string, endpoint: string, input: unknown): Promise<string> {
-    const { secret = generateStandardSecret(), overlapSeconds } = parseInput(secretRotateSchema, input ?? {});
-    await this.#edit(app, endpoint, (row) => {
-      const { appId, id } = row.endpoint;
-      const sealed = sealSecret(this.#needs.vault, appId, id, secret);
+  /** Nothing is shown before the log says who asked for it. */
+  async secret(app: string, reference: string): Promise<EndpointSecrets> {
+    const { store, vault } = this.#needs;
+    const row = await this.#needs.edits.row(app, reference);
+    const secrets = revealed(vault, row);
+    await store.write.save({ kind: "audit" }, auditEntry(targetOf("secret.reveal", row.endpoint)));
+    return secrets;
+  }
+
+  async rotateSecret(app: string, reference: string, input: unknown): Promise<EndpointSecrets> {
+    const { vault, edits } = this.#needs;
+    const { secret, signingKey, overlapSeconds } = parseInput(secretRotateSchema, input ?? {});
+    const row = await edits.edit(app, reference, ({ endpoint, secrets }) => {
+      refuseUnused(endpoint.scheme, { secret, signingKey });
       return {
-        endpoint: row.endpoint,
-        secrets: [{ sealed, expiresAtMs: null }, ...outgoing(row.secrets, overlapSeconds * 1000)],
-        sealedHeaders: row.sealedHeaders,
+        action: "secret.rotate",
+        note: { overlapSeconds },
+        secrets: rotated(vault, endpoint, secrets, { secret, signingKey, overlapMs: overlapSeconds * 1000 }),
       };
     });
-    return secret;
+    // The key of the encryption is not new: see `secret`.
+    return { ...revealed(vault, row), encryptionKey: null };
   }
 
-  async act(app: string, reference: string, action: EndpointAction): Promise<EndpointView> {
-    const { endpoint } = await this.row(app, reference);
-    const status = statusAfter(endpoint, action);
-    await this.setStatus(endpoint, status, status === "disabled" ? "by_hand" : null);
-    if (action === "resume" || action === "enable") {
-      await this.#needs.store.write.save({ kind: "unblock", endpointId: endpoint.id });
-      await this.#needs.changed(endpoint);
-    }
+  async verify(app: string, reference: string): Promise<EndpointView> {
+    const { endpoint } = await this.#needs.edits.row(app, reference);
+    await this.#needs.checks.verify(endpoint);
     return this.get(endpoint.appId, endpoint.id);
   }
 
-  async setStatus(
-    endpoint: Endpoint,
-    status: EndpointStatus,
-    disableReason: DisableReason | null,
-  ): Promise<void> {
-    const result = await this.#needs.store.write.save({
-      kind: "endpoint_status",
-      endpointId: endpoint.id,
-      status,
-      disableReason,
+  async act(appReference: string, reference: string, action: EndpointAction): Promise<EndpointView> {
+    const { store, edits, checks } = this.#needs;
+    const policy = checks.policyOf(await edits.app(appReference));
+    const row = await edits.edit(appReference, reference, ({ endpoint }) => {
+      const status = statusAfter(endpoint, action);
+      const changed = { ...endpoint, ...statusFields(endpoint, status) };
+      return { action: `endpoint.${action}`, endpoint: proving(endpoint, changed, policy) };
     });
-    if (result.kind !== "saved") throw notFound("endpoint", endpoint.id);
-    await this.#needs.changed(endpoint);
-    if (status === "disabled" && disableReason !== null && endpoint.status !== "disabled") {
-      await this.#needs.disabled(endpoint, disableReason);
+    if (action === "resume" || action === "enable") {
+      await store.write.save({ kind: "unblock", endpointId: row.endpoint.id });
+      await edits.follow(row.endpoint);
     }
+    return this.#shown(await this.#needs.edits.row(row.endpoint.appId, row.endpoint.id));
   }
 
-  /** @throws PosthornError `not_found` for an unknown app or endpoint, and for an endpoint of another app. */
-  async row(appReference: string, reference: string): Promise<EndpointRow> {
-    const app = await this.#app(appReference);
-    const row = await this.#needs.store.read.find("endpoint", { id: reference, appId: app.id });
-    if (row === undefined || row.endpoint.appId !== app.id) throw notFound("endpoint", reference);
-    return row;
+  /** As it was saved; if it has to prove itself, it is asked behind the answer. */
+  #shown(row: EndpointRow): EndpointView {
+    this.#needs.checks.begin(row.endpoint);
+    return viewOf(this.#needs.vault, row);
   }
 
-  async #app(reference: string): Promise<App> {
-    const app = await this.#needs.store.read.find("app", { id: reference });
-    if (app === undefined) throw notFound("app", reference);
-    return app;
-  }
-
-  async #edit(
-    app: string,
-    reference: string,
-    change: (row: EndpointRow) => Omit<EndpointChange, "kind" | "create">,
-  ): Promise<EndpointView> {
-    for (let turn = 0; turn < CHANGED_MAX; turn++) {
-      const row = await this.row(app, reference);
-      const edit = change(row);
-      const result = await this.#needs.store.write.save({ kind: "endpoint", create: false, ...edit });
-      if (result.kind === "changed") continue;
-      this.#checkSaved(result, edit.endpoint);
-      if (edit.endpoint.status === "disabled" && row.endpoint.status !== "disabled") {
-        await this.#needs.disabled(row.endpoint, "by_hand");
-      }
-      return this.#changed(await this.row(row.endpoint.appId, row.endpoint.id));
-    }
+  /** Two who create the last one at the same time may both do so: the limit is for order, not for accounting. */
+  async #refuseBeyondLimit({ id, uid, limits }: App): Promise<void> {
+    if (limits.endpoints === null) return;
+    const config = await this.#needs.store.read.config(id);
+    const count = config?.endpoints.length ?? 0;
+    if (count < limits.endpoints) return;
     throw new PosthornError(
-      "changed_meanwhile",
-      `Endpoint "${reference}" is being changed by others. Try again.`,
+      "limit_reached",
+      `App "${uid ?? id}" has ${count} endpoints, and its limit (limits.endpoints) is ${limits.endpoints}. Delete one that is not needed, or have the limit raised.`,
     );
   }
 
-  async #changed(row: EndpointRow): Promise<EndpointView> {
-    await this.#needs.changed(row.endpoint);
-    return this.#view(row);
-  }
-
-  #check(endpoint: EndpointFields): void {
+  #check(endpoint: EndpointFields, headers: Readonly<Record<string, string>>): void {
     this.#needs.transport.checkUrl(endpoint.url);
+    refuseTwice(endpoint.authentication, headers);
     compileEventTypePatterns(endpoint.eventTypes);
     if (endpoint.filter === null) return;
     try {
@@ -208,41 +223,12 @@ export class EndpointResources implements Omit<Endpoints, "test" | "replay"> {
       });
     }
   }
-
-  #checkSaved(result: SaveResult, endpoint: EndpointFields): void {
-    if (result.kind === "saved") return;
-    if (result.kind === "uid_taken") {
-      throw new PosthornError(
-        "uid_taken",
-        `/uid "${endpoint.uid}" belongs to another endpoint of this app. Choose another one.`,
-        {
-          pointer: "/uid",
-          value: endpoint.uid,
-        },
-      );
-    }
-    throw notFound("endpoint", endpoint.id);
-  }
-
-  #view({ endpoint, secrets, sealedHeaders, lane, filterErrors, filterError }: EndpointRow): EndpointView {
-    const headers = openHeaders(this.#needs.vault, endpoint.appId, endpoint.id, sealedHeaders);
-    const expiries = secrets.flatMap(({ expiresAtMs }) =>
-      expiresAtMs !== null && expiresAtMs > Date.now() ? [expiresAtMs] : [],
-    );
-    return {
-      ...endpoint,
-      headerNames: Object.keys(headers),
-      breaker: lane.breaker,
-      failingForMs: lane.failingForMs,
-      filterErrors,
-      filterError,
-      oldSecretExpiresAtMs: expiries.length === 0 ? null : Math.max(...expiries),
-    };
-  }
 }
 
-/** PATCH merges, `null` clears to the default. */
-function merge(before: Endpoint, patch: Partial<Record<keyof Endpoint, unknown>>): EndpointFields {
+const SEALED_FIELDS = ["headers", "authentication", "clientCertificate", "encryption"] as const;
+
+/** PATCH merges, `null` clears to the default. What has credentials is read elsewhere. */
+function merge(before: Endpoint, patch: Omit<EndpointUpdateInput, "headers" | "status">): EndpointFields {
   const cleared: Partial<Record<keyof Endpoint, unknown>> = {
     uid: null,
     description: "",
@@ -257,8 +243,15 @@ function merge(before: Endpoint, patch: Partial<Record<keyof Endpoint, unknown>>
     onDeadLetter: "continue",
     scheme: "standard",
   };
+  const {
+    authentication: _a,
+    clientCertificate: _c,
+    certificateAuthorities: _ca,
+    encryption: _e,
+    ...plain
+  } = patch;
   const merged: Record<string, unknown> = { ...before };
-  for (const [field, value] of Object.entries(patch)) {
+  for (const [field, value] of Object.entries(plain)) {
     if (value !== undefined) merged[field] = value ?? cleared[field as keyof Endpoint];
   }
   return merged as unknown as EndpointFields;
@@ -290,13 +283,4 @@ function statusAfter(endpoint: Endpoint, action: EndpointAction): EndpointStatus
     default:
       return unreachable(action, "endpoint action");
   }
-}
-
-/** The secrets that sign along: the one that was current, until the overlap ends, and earlier ones that are not over yet. */
-function outgoing(secrets: readonly SealedSecret[], overlapMs: number): SealedSecret[] {
-  const now = Date.now();
-  return secrets
-    .map(({ sealed, expiresAtMs }) => ({ sealed, expiresAtMs: expiresAtMs ?? now + overlapMs }))
-    .filter(({ expiresAtMs }) => expiresAtMs > now)
-    .slice(0, OLD_SECRETS_MAX);
 }

@@ -9,7 +9,7 @@ import type { Publication } from "../domain/publication.ts";
 import { createVault } from "../security/vault.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite.ts";
 import type { Store } from "../store/store.ts";
-import type { Receipt, Shipment, Transport } from "../transports/transport.ts";
+import type { Question, Receipt, Reply, Shipment, Transport } from "../transports/transport.ts";
 import { createEngine } from "./create.ts";
 import type { Engine } from "./engine.ts";
 import type { FeedEntry } from "./feed.ts";
@@ -25,6 +25,17 @@ export const rejected = (
   retryAfterMs: facts.retryAfterMs ?? null,
   control: facts.control ?? null,
 });
+
+/** An answer to a question of the ownership check. */
+export function replyOf(status: number, body = "", headers: Record<string, string> = {}): Reply {
+  const outcome = status >= 200 && status < 300 ? { ...SUCCEEDED, status } : rejected(status);
+  return { outcome: outcome as AttemptOutcome, headers, body: Buffer.from(body) };
+}
+const NO_REPLY: Reply = {
+  outcome: { kind: "unreachable", cause: "connection_refused", detail: "ECONNREFUSED 203.0.113.7:443" },
+  headers: {},
+  body: Buffer.alloc(0),
+};
 
 /** Answers each shipment by URL, and remembers what was shipped. */
 export class ScriptedTransport implements Transport {
@@ -55,7 +66,16 @@ export class ScriptedTransport implements Transport {
       .map((each) => Buffer.from(each.body).toString());
   }
 
+  /** What was asked, and what is answered: nothing by default. */
+  readonly questions: Question[] = [];
+  reply: (question: Question) => Reply | Promise<Reply> = () => NO_REPLY;
+  async ask(question: Question): Promise<Reply> {
+    this.questions.push(question);
+    return this.reply(question);
+  }
+
   checkUrl(): void {}
+  checkTls(): void {}
   async close(): Promise<void> {}
 }
 
@@ -78,9 +98,16 @@ export class World {
 
   static async open(options: Partial<EngineOptions> = {}): Promise<World> {
     const dataDir = mkdtempSync(join(tmpdir(), "posthorn-engine-"));
-    const world = new World(dataDir, await openSqliteStore({ dataDir, reserveBytes: 0 }), options);
-    await world.engine.start();
-    return world;
+    const store = await openSqliteStore({ dataDir, reserveBytes: 0 });
+    try {
+      const world = new World(dataDir, store, options);
+      await world.engine.start();
+      return world;
+    } catch (error) {
+      await store.close();
+      rmSync(dataDir, { recursive: true });
+      throw error;
+    }
   }
 
   /** As after a SIGKILL: what the engine had in memory is forgotten, the store is opened anew. */

@@ -3,18 +3,21 @@
  * PosthornError with the field, the value and what to do. Times are unix milliseconds (`...AtMs`).
  */
 import type { PosthornError } from "../base/errors.ts";
-import type { DeliveryId, EventId, KeyId } from "../base/ids.ts";
+import type { AppId, DeliveryId, EndpointId, EventId, KeyId, SessionId } from "../base/ids.ts";
 import type { App } from "../domain/app.ts";
 import type { Attempt } from "../domain/attempt.ts";
+import type { AuditEntry } from "../domain/audit.ts";
 import type { BreakerState } from "../domain/breaker.ts";
 import type { Delivery } from "../domain/delivery.ts";
 import type { Endpoint } from "../domain/endpoint.ts";
 import type { Event } from "../domain/event.ts";
 import type { EventType } from "../domain/event-type.ts";
 import type { Key } from "../domain/key.ts";
+import type { LimitStanding } from "../domain/limits.ts";
 import type { Node } from "../domain/node.ts";
 import type { Publication, Published, StoredPublication } from "../domain/publication.ts";
 import type { Replay } from "../domain/replay.ts";
+import type { Session } from "../domain/session.ts";
 import type { Page, Stats, StoreHealth } from "../store/store.ts";
 import type { Feed } from "./feed.ts";
 import type { Hold } from "./hold.ts";
@@ -25,13 +28,22 @@ export interface Engine {
   /** Stops claiming, lets attempts under way end, settles what was answered, hands back the rest. */
   stop(): Promise<void>;
 
-  /** Answers stand in the order of the publications; one bad element spoils no other. Resolves when all are durable. */
-  publish(publications: readonly Publication[]): Promise<PublishOutcome[]>;
+  /**
+   * Answers stand in the order of the publications; one bad element spoils no other. Resolves when all are durable.
+   * `by`: the key whose limits count, next to those of the apps.
+   */
+  publish(publications: readonly Publication[], by?: Key): Promise<PublishOutcome[]>;
+  /** How a key, and the apps just published to, stand towards their limits; empty when they have none. Asks no store. */
+  standings(by: Key, apps: readonly string[]): readonly LimitStanding[];
 
   readonly apps: Apps;
   readonly endpoints: Endpoints;
   readonly eventTypes: EventTypes;
   readonly keys: Keys;
+  readonly sessions: Sessions;
+  readonly audit: Audit;
+  /** Public keys that deliveries are signed with: of one app (id or uid), or of all. */
+  publicKeys(query?: { app?: string }): Promise<readonly PublicKeyView[]>;
   readonly events: Events;
   readonly deliveries: Deliveries;
   readonly replays: Replays;
@@ -70,8 +82,31 @@ export interface Apps {
   remove(app: string): Promise<void>;
 }
 
+/** What an endpoint's deliveries are signed and encrypted with, as its owner may see it. */
+export interface EndpointSecrets {
+  /** `whsec_...`; null: its scheme signs with a key alone. */
+  readonly secret: string | null;
+  /** `whpk_...`, to verify with; null: its scheme signs with a secret alone. */
+  readonly publicKey: string | null;
+  /** Of `dir` encryption: base64url of 32 bytes. */
+  readonly encryptionKey: string | null;
+}
+
+export interface PublicKeyView {
+  readonly endpointId: EndpointId;
+  readonly appId: AppId;
+  /** JWK thumbprint (RFC 7638): the `keyid` of a signature. */
+  readonly kid: string;
+  /** 32 bytes, ed25519. */
+  readonly publicKey: Uint8Array;
+  /** When it stops signing along; null: the current one. */
+  readonly expiresAtMs: number | null;
+}
+
 /** An endpoint as it is shown: no secret, and of its headers only the names. */
 export interface EndpointView extends Endpoint {
+  /** Of the keys that sign now, the current one first. */
+  readonly publicKeys: readonly PublicKeyView[];
   readonly headerNames: readonly string[];
   readonly breaker: BreakerState;
   /** For how long every attempt has failed; null: the last one did not. */
@@ -81,6 +116,8 @@ export interface EndpointView extends Endpoint {
   readonly filterError: string | null;
   /** When the outgoing secret of a rotation stops signing; null: no rotation under way. */
   readonly oldSecretExpiresAtMs: number | null;
+  /** What will need somebody soon, a sentence each: a client certificate that is about to end. */
+  readonly warnings: readonly string[];
 }
 
 export type EndpointAction = "enable" | "disable" | "pause" | "resume";
@@ -92,9 +129,13 @@ export interface Endpoints {
   list(app: string, query?: PageQuery): Promise<Page<EndpointView>>;
   update(app: string, endpoint: string, input: unknown): Promise<EndpointView>;
   remove(app: string, endpoint: string): Promise<void>;
-  secret(app: string, endpoint: string): Promise<string>;
-  /** Returns the new secret; the old ones sign along until the overlap ends. */
-  rotateSecret(app: string, endpoint: string, input: unknown): Promise<string>;
+  secret(app: string, endpoint: string): Promise<EndpointSecrets>;
+  /** Returns what is new; the old secrets and keys sign along until the overlap ends. */
+  rotateSecret(app: string, endpoint: string, input: unknown): Promise<EndpointSecrets>;
+  /** Checks now whether the endpoint wants its events. @throws PosthornError `state_conflict` when it need not */
+  verify(app: string, endpoint: string): Promise<EndpointView>;
+  /** The receiver grants by the callback of its check. @throws PosthornError `not_found` for a key that is unknown, used or over */
+  grant(callbackKey: string, input: { readonly ratePerMinute: number | null }): Promise<void>;
   act(app: string, endpoint: string, action: EndpointAction): Promise<EndpointView>;
   /** Publishes an event of the type's example (or `{}`) to this endpoint alone. Input: `{eventType}`. */
   test(app: string, endpoint: string, input: unknown): Promise<{ eventId: EventId; deliveryId: DeliveryId }>;
@@ -115,16 +156,56 @@ export interface EventTypes {
   remove(name: string): Promise<void>;
 }
 
+export interface KeyQuery extends PageQuery {
+  /** Id or uid: only the keys of this app. */
+  app?: string;
+}
 export interface Keys {
   /** `secret` is shown this once. */
   create(input: unknown): Promise<{ key: Key; secret: string }>;
-  list(query?: PageQuery): Promise<Page<Key>>;
+  list(query?: KeyQuery): Promise<Page<Key>>;
   /** Resolves when no node takes the key any more. */
   remove(key: string): Promise<void>;
+  get(key: string): Promise<Key>;
   /** The key that this secret opens; undefined when unknown, revoked or expired. */
   authenticate(secret: string): Promise<Key | undefined>;
   /** Makes sure that an admin key with this secret exists: the first start. */
   ensureAdmin(secret: string): Promise<KeyId>;
+}
+
+export interface OpenedSession {
+  readonly session: Session;
+  /** What the cookie holds: 256 random bits. Shown this once. */
+  readonly token: string;
+  /** Goes with every unsafe request of the session (CS-01). */
+  readonly csrfToken: string;
+  readonly key: Key;
+}
+
+export interface Sessions {
+  /**
+   * Signs in with an API key; the session of the token `replaced`, if there is one, ends (ASVS 7.2.4).
+   * @throws PosthornError `unauthorized`
+   */
+  open(keySecret: string, replaced?: string): Promise<OpenedSession>;
+  /** The session of this cookie with its key; undefined when it is unknown or over, or its key is. */
+  authenticate(token: string): Promise<{ readonly session: Session; readonly key: Key } | undefined>;
+  csrfToken(session: Session): string;
+  /** Whether the token was made for this session. In constant time. */
+  checkCsrfToken(session: Session, token: string): boolean;
+  close(id: SessionId): Promise<void>;
+}
+
+export interface AuditQuery extends PageQuery {
+  app?: string;
+  since?: string;
+  until?: string;
+  /** In the order of the chain, to verify it. */
+  oldestFirst?: boolean;
+}
+export interface Audit {
+  list(query?: AuditQuery): Promise<Page<AuditEntry>>;
+  get(id: string): Promise<AuditEntry>;
 }
 
 export interface EventQuery extends PageQuery {
@@ -133,12 +214,13 @@ export interface EventQuery extends PageQuery {
   since?: string;
   until?: string;
 }
+/** Every `within` is the one app that the caller may see: what belongs to another one is not there (`not_found`). */
 export interface Events {
   /** `data` is null once expunged. */
-  get(id: string): Promise<{ event: Event; data: Uint8Array | null }>;
+  get(id: string, within?: AppId): Promise<{ event: Event; data: Uint8Array | null }>;
   list(query?: EventQuery): Promise<Page<Event>>;
   /** Zeroes the payload's bytes and cancels its unfinished deliveries. */
-  expunge(id: string): Promise<void>;
+  expunge(id: string, within?: AppId): Promise<void>;
 }
 
 export interface DeliveryQuery extends PageQuery {
@@ -152,16 +234,16 @@ export interface DeliveryQuery extends PageQuery {
   until?: string;
 }
 export interface Deliveries {
-  get(id: string): Promise<{ delivery: Delivery; attempts: readonly Attempt[] }>;
+  get(id: string, within?: AppId): Promise<{ delivery: Delivery; attempts: readonly Attempt[] }>;
   list(query?: DeliveryQuery): Promise<Page<Delivery>>;
   /** A new delivery of the same event, outside the endpoint's order. */
-  redeliver(id: string): Promise<DeliveryId>;
-  cancel(id: string): Promise<Delivery>;
+  redeliver(id: string, within?: AppId): Promise<DeliveryId>;
+  cancel(id: string, within?: AppId): Promise<Delivery>;
 }
 
 export interface Replays {
-  get(id: string): Promise<Replay>;
-  cancel(id: string): Promise<Replay>;
+  get(id: string, within?: AppId): Promise<Replay>;
+  cancel(id: string, within?: AppId): Promise<Replay>;
 }
 
 export interface PublicationQuery extends PageQuery {

@@ -8,6 +8,7 @@ import {
 import { parseInput } from "../domain/input.ts";
 import { compileSchema } from "../domain/schema.ts";
 import type { Store } from "../store/store.ts";
+import { auditEntry, difference } from "./acting.ts";
 import type { AppRuntimes } from "./app-runtime.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { EventTypes, PageQuery } from "./engine.ts";
@@ -29,9 +30,15 @@ export function createEventTypes({ store, apps, catalogue }: EventTypesNeeds): E
   }
 
   /** Every app's configVersion moves with it, so that no node publishes by an old schema. */
-  async function save(eventType: Row, create: boolean): Promise<EventType> {
+  async function save(eventType: Row, before: EventType | null): Promise<EventType> {
     if (eventType.schema !== null) checkExample(eventType);
-    const result = await store.write.save({ kind: "event_type", create, eventType });
+    const create = before === null;
+    const entry = auditEntry({
+      action: create ? "event_type.create" : "event_type.update",
+      target: { kind: "event_type", id: eventType.name },
+      ...difference(before === null ? null : rowOf(before), eventType),
+    });
+    const result = await store.write.save({ kind: "event_type", create, eventType }, entry);
     if (result.kind === "uid_taken") throw nameTaken(eventType.name);
     apps.forgetAll();
     catalogue.forget();
@@ -41,20 +48,31 @@ export function createEventTypes({ store, apps, catalogue }: EventTypesNeeds): E
   return {
     get,
     list: (query: PageQuery = {}) => store.read.list("event_type", pageOf(query)),
-    create: (input) => run(() => save(parseInput(eventTypeCreateSchema, input), true)),
+    create: (input) => run(() => save(parseInput(eventTypeCreateSchema, input), null)),
     async put(name, input) {
       const parsed = parseInput(eventTypePutSchema, input);
       return save(
         { name: parseInput(eventTypeNameSchema, name), ...parsed },
-        (await store.read.find("event_type", { id: name })) === undefined,
+        (await store.read.find("event_type", { id: name })) ?? null,
       );
     },
     async remove(name) {
-      if (!(await store.write.remove({ kind: "event_type", name }))) throw notFound("event type", name);
+      const before = await get(name);
+      const entry = auditEntry({
+        action: "event_type.remove",
+        target: { kind: "event_type", id: name },
+        ...difference(rowOf(before), null),
+      });
+      if (!(await store.write.remove({ kind: "event_type", name }, entry)))
+        throw notFound("event type", name);
       apps.forgetAll();
       catalogue.forget();
     },
   };
+}
+
+function rowOf({ createdAtMs: _created, updatedAtMs: _updated, ...row }: EventType): Row {
+  return row;
 }
 
 /** What is thrown at once comes as a rejection. */

@@ -1,8 +1,9 @@
 import { notFound } from "../base/errors.ts";
 import { type AppId, type EventId, isId } from "../base/ids.ts";
 import type { EndedDelivery, ListQuery, Store, StoredEvent } from "../store/store.ts";
+import { auditEntry } from "./acting.ts";
 import type { EventQuery, Events } from "./engine.ts";
-import { pageOf, windowOf } from "./window.ts";
+import { pageOf, referenceTo, windowOf } from "./window.ts";
 
 const SLICE = 500;
 
@@ -14,15 +15,15 @@ export interface EventsNeeds {
 }
 
 export function createEvents({ store, appId, ended }: EventsNeeds): Events {
-  async function find(id: string): Promise<StoredEvent> {
-    const found = isId("evt", id) ? await store.read.find("event", { id }) : undefined;
+  async function find(id: string, within: AppId | undefined): Promise<StoredEvent> {
+    const found = isId("evt", id) ? await store.read.find("event", referenceTo(id, within)) : undefined;
     if (found === undefined) throw notFound("event", id);
     return found;
   }
 
   return {
-    async get(id) {
-      const { payload, ...event } = await find(id);
+    async get(id, within) {
+      const { payload, ...event } = await find(id, within);
       return { event, data: payload?.subarray(event.dataStart, event.dataEnd) ?? null };
     },
     async list(query: EventQuery = {}) {
@@ -35,10 +36,12 @@ export function createEvents({ store, appId, ended }: EventsNeeds): Events {
       const page = await store.read.list("event", filter);
       return { data: page.data.map(({ payload: _payload, ...event }) => event), nextCursor: page.nextCursor };
     },
-    async expunge(id) {
-      const event = await find(id);
-      await store.write.remove({ kind: "payload", eventId: event.id });
-      await cancelAll(event.id);
+    async expunge(id, within) {
+      const { id: eventId, appId, eventType } = await find(id, within);
+      const target = { kind: "event", id: eventId };
+      const entry = auditEntry({ action: "event.expunge", target, appId, before: { eventType } });
+      await store.write.remove({ kind: "payload", eventId }, entry);
+      await cancelAll(eventId);
     },
   };
 

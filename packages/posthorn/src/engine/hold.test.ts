@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { PosthornError } from "../base/errors.ts";
+import { actAs, LIBRARY } from "./acting.ts";
 import { SUCCEEDED, World } from "./engine-harness.ts";
 
 const held = (error: unknown): boolean => error instanceof PosthornError && error.code === "held";
@@ -62,13 +63,15 @@ describe("a hold", () => {
 
   test("ends by itself", async () => {
     await world.endpoint(app);
-    await world.engine.hold.take({ seconds: 1 });
+    await actAs(LIBRARY, () => world.engine.hold.take({ seconds: 1 }));
     const refused = await world.publish(app, "order.created", {});
     assert.equal(refused.kind, "refused");
     const ended = world.ended();
     while ((await world.publish(app, "order.created", {})).kind === "refused")
       await new Promise((resolve) => setTimeout(resolve, 20));
     await ended;
+    const [expired] = (await world.engine.audit.list()).data;
+    assert.deepEqual([expired?.action, expired?.actor], ["hold.expire", { kind: "system" }]);
   });
 
   test("that cannot be had is none: the server goes on", async () => {

@@ -3,11 +3,13 @@
  * keeps a store still that only this node has, so that the last of it can be copied elsewhere (`posthorn store copy`).
  */
 import { z } from "zod";
-import { PosthornError } from "../base/errors.ts";
+import { messageOf, PosthornError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { parseInput } from "../domain/input.ts";
 import type { Change, Store, StoreWriter } from "../store/store.ts";
+import { actAsSystem, type Deed } from "./acting.ts";
 
+const SERVER = { kind: "server", id: "this" } as const;
 const SECONDS_MAX = 3600;
 const RETRY_AFTER_SECONDS_MAX = 10;
 
@@ -35,6 +37,8 @@ export interface HoldNeeds {
   /** Ends sending; resolves once everything under way is settled. */
   drain(): Promise<void>;
   resume(): void;
+  /** Writes to the audit log, which a hold keeps still, too. */
+  audit(deed: Deed): Promise<void>;
 }
 
 /** What changes the store by itself or for a user. What books the end of something is let through. */
@@ -90,6 +94,7 @@ export class Hold {
       this.#untilMs = Date.now() + seconds * 1000;
       this.#endAfter(seconds);
       if (this.#since === null) {
+        await this.#needs.audit({ action: "hold.take", target: SERVER, after: { seconds } });
         this.#needs.logger.warn({ seconds }, "hold.taken");
         await this.#begin();
       }
@@ -99,7 +104,7 @@ export class Hold {
 
   /** Nothing happens when there is none. */
   async release(): Promise<void> {
-    await this.#inTurn(async () => this.#release());
+    await this.#inTurn(() => this.#release("hold.release"));
   }
 
   /** The engine stops: nothing is to be resumed. */
@@ -132,22 +137,27 @@ export class Hold {
     } catch (error) {
       // Nobody would know that there is something to be released.
       this.#since ??= Date.now();
-      this.#release();
+      await this.#release("hold.release");
       throw error;
     }
   }
 
-  #release(): void {
+  async #release(action: string): Promise<void> {
     clearTimeout(this.#timer);
     if (this.#since === null) return;
     this.#since = null;
-    this.#needs.resume();
+    actAsSystem(() => this.#needs.resume());
     this.#needs.logger.warn({}, "hold.released");
+    // Everything goes on, whether or not that could be written down.
+    await this.#needs
+      .audit({ action, target: SERVER })
+      .catch((error: unknown) => this.#needs.logger.warn({ error: messageOf(error) }, "audit.failed"));
   }
 
   #endAfter(seconds: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.release(), seconds * 1000);
+    const end = (): void => void this.#inTurn(() => this.#release("hold.expire"));
+    this.#timer = actAsSystem(() => setTimeout(end, seconds * 1000));
     this.#timer.unref();
   }
 

@@ -1,11 +1,13 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { notFound, PosthornError } from "../base/errors.ts";
-import { type KeyId, newId } from "../base/ids.ts";
+import { type AppId, type KeyId, newId } from "../base/ids.ts";
 import { parseInput } from "../domain/input.ts";
-import { type Key, keyCreateSchema } from "../domain/key.ts";
-import { equalHashes, generateApiKey, hashApiKey } from "../security/api-keys.ts";
+import { type Key, type KeyRole, keyCreateSchema } from "../domain/key.ts";
+import { NO_KEY_LIMITS } from "../domain/limits.ts";
+import { apiKeyPrefix, equalHashes, generateApiKey, hashApiKey } from "../security/api-keys.ts";
 import type { Store, StoredKey } from "../store/store.ts";
-import type { Keys, PageQuery } from "./engine.ts";
+import { auditEntry } from "./acting.ts";
+import type { KeyQuery, Keys } from "./engine.ts";
 import { pageOf } from "./window.ts";
 
 /** How long a key is known without asking the store: on a shared one a revocation waits for that. */
@@ -16,14 +18,18 @@ const KNOWN_MAX = 10_000;
 const USED_EVERY_MS = 60_000;
 
 interface Known {
-  readonly key: StoredKey | undefined;
+  readonly key: Key | undefined;
   readonly untilMs: number;
 }
 
 export interface KeysWithCache extends Keys {
   /** Another node changed a key. */
   forget(): void;
+  /** Keys were revoked here. Resolves when no node takes them any more. */
+  revoked(): Promise<void>;
 }
+
+type NewKey = Omit<Key, "createdAtMs" | "lastUsedAtMs">;
 
 export function createKeys(store: Store): KeysWithCache {
   const knownMs = store.shared ? KNOWN_SHARED_MS : KNOWN_MS;
@@ -46,11 +52,11 @@ export function createKeys(store: Store): KeysWithCache {
     return key;
   }
 
-  async function look(secret: string): Promise<StoredKey | undefined> {
+  async function look(secret: string): Promise<Key | undefined> {
     if (!secret.startsWith("phk_") || secret.length > 256) return undefined;
     const hash = hashApiKey(secret);
     const found = await store.read.find("key", { hash });
-    return found !== undefined && equalHashes(found.hash, hash) ? found : undefined;
+    return found !== undefined && equalHashes(found.hash, hash) ? withoutHash(found) : undefined;
   }
 
   function noteUse(id: KeyId, now: number): void {
@@ -65,15 +71,53 @@ export function createKeys(store: Store): KeysWithCache {
     known = new Map();
   }
 
+  async function revoked(): Promise<void> {
+    forget();
+    // No other node knows them for longer: with the answer they are dead on all of them.
+    if (store.shared) await wait(knownMs);
+  }
+
+  async function find(id: string): Promise<Key> {
+    const found = await store.read.find("key", { id });
+    if (found === undefined) throw notFound("key", id);
+    return withoutHash(found);
+  }
+
+  async function appIdOf(reference: string): Promise<AppId> {
+    const app = await store.read.find("app", { id: reference });
+    if (app === undefined) throw notFound("app", reference);
+    return app.id;
+  }
+
+  /** Every app's key is bound to one app, and no other key is. */
+  async function boundTo(role: KeyRole, app: string | undefined): Promise<AppId | null> {
+    if (role === "app" && app === undefined) {
+      throw new PosthornError("missing_field", "/app is required for the role app: the app's id or uid.", {
+        pointer: "/app",
+      });
+    }
+    if (role !== "app" && app !== undefined) {
+      throw new PosthornError(
+        "invalid_field",
+        `/app is for the role app alone: a key with the role ${role} is bound to no app. Remove it, or choose the role app.`,
+        { pointer: "/app", value: app },
+      );
+    }
+    return app === undefined ? null : appIdOf(app);
+  }
+
   return {
     authenticate,
     forget,
-    list: async (query: PageQuery = {}) => {
-      const page = await store.read.list("key", pageOf(query));
+    revoked,
+    get: find,
+    list: async (query: KeyQuery = {}) => {
+      const ofApp = query.app === undefined ? {} : { appId: await appIdOf(query.app) };
+      const page = await store.read.list("key", { ...pageOf(query), ...ofApp });
       return { data: page.data.map(withoutHash), nextCursor: page.nextCursor };
     },
     async create(input) {
-      const { role, name, expiresAt } = parseInput(keyCreateSchema, input);
+      const { role, app, name, expiresAt, limits = NO_KEY_LIMITS } = parseInput(keyCreateSchema, input);
       const expiresAtMs = expiresAt === undefined ? null : Date.parse(expiresAt);
       if (expiresAtMs !== null && expiresAtMs <= Date.now()) {
         throw new PosthornError("invalid_field", `/expiresAt lies in the past (${expiresAt}).`, {
@@ -81,18 +125,19 @@ export function createKeys(store: Store): KeysWithCache {
           value: expiresAt,
         });
       }
+      const appId = await boundTo(role, app);
       const { key: secret, hash, prefix } = generateApiKey();
-      const id = newId("key");
-      await store.write.save({ kind: "key", key: { id, role, name, prefix, expiresAtMs }, hash });
-      const saved = await store.read.find("key", { id });
-      if (saved === undefined) throw notFound("key", id);
-      return { key: withoutHash(saved), secret };
+      const key: NewKey = { id: newId("key"), role, appId, name, limits, prefix, expiresAtMs };
+      const saved = await store.write.save({ kind: "key", key, hash }, entryOf("key.create", null, key));
+      // Its app was removed meanwhile.
+      if (saved.kind !== "saved") throw notFound("app", app ?? key.id);
+      return { key: await find(key.id), secret };
     },
     async remove(id) {
-      if (!(await store.write.remove({ kind: "key", id: id as KeyId }))) throw notFound("key", id);
-      forget();
-      // No other node knows it for longer: with the answer the key is dead on all of them.
-      if (store.shared) await wait(knownMs);
+      const key = await find(id);
+      const removed = await store.write.remove({ kind: "key", id: key.id }, entryOf("key.remove", key, null));
+      if (!removed) throw notFound("key", id);
+      await revoked();
     },
     async ensureAdmin(secret) {
       if (!/^phk_[A-Za-z0-9_-]{20,200}$/.test(secret)) {
@@ -104,16 +149,17 @@ export function createKeys(store: Store): KeysWithCache {
       const hash = hashApiKey(secret);
       const found = await store.read.find("key", { hash });
       if (found !== undefined) return found.id;
-      const id = newId("key");
-      const key = {
-        id,
+      const key: NewKey = {
+        id: newId("key"),
         role: "admin",
+        appId: null,
         name: "first admin key",
-        prefix: secret.slice(0, 10),
+        limits: NO_KEY_LIMITS,
+        prefix: apiKeyPrefix(secret),
         expiresAtMs: null,
-      } as const;
+      };
       try {
-        await store.write.save({ kind: "key", key, hash });
+        await store.write.save({ kind: "key", key, hash }, entryOf("key.create", null, key));
       } catch (error) {
         // Of two nodes that start at once one makes it.
         const theirs = await store.read.find("key", { hash });
@@ -121,11 +167,24 @@ export function createKeys(store: Store): KeysWithCache {
         return theirs.id;
       }
       forget();
-      return id;
+      return key.id;
     },
   };
 }
 
 function withoutHash({ hash: _hash, ...key }: StoredKey): Key {
   return key;
+}
+
+/** Never the secret, nor its hash. */
+function entryOf(action: string, before: NewKey | null, after: NewKey | null) {
+  const key = (after ?? before) as NewKey;
+  const target = { kind: "key", id: key.id };
+  return auditEntry({ action, target, appId: key.appId, before: shownOf(before), after: shownOf(after) });
+}
+
+function shownOf(key: NewKey | null) {
+  if (key === null) return null;
+  const { role, appId, name, limits, prefix, expiresAtMs } = key;
+  return { role, appId, name, limits, prefix, expiresAtMs };
 }

@@ -7,6 +7,7 @@ import type { AttemptOutcome } from "../domain/attempt.ts";
 import { BREAKER_POLICY, Breaker, type BreakerState } from "../domain/breaker.ts";
 import { DEFAULTS } from "../domain/defaults.ts";
 import type { DeliveryClass } from "../domain/delivery.ts";
+import { effectiveRatePerSecond } from "../domain/endpoint.ts";
 import { Pace } from "../domain/pace.ts";
 import type { ClaimedDelivery, ClaimedLane, KnownEndpoint, LaneRecord } from "../store/store.ts";
 import type { EndpointRuntime } from "./endpoint-runtime.ts";
@@ -149,15 +150,16 @@ export class Lane {
 
   /** Takes over a changed endpoint. A lane that may run again after a pause ramps up: never a herd. */
   change(runtime: EndpointRuntime): void {
-    const wasDisabled = this.runtime.endpoint.status === "disabled";
-    const couldRun = this.runtime.endpoint.status === "enabled";
+    const { status } = this.runtime.endpoint;
+    const couldRun = status === "enabled";
     this.runtime = runtime;
-    if (wasDisabled && runtime.endpoint.status === "enabled") this.#startAnew();
-    if (!couldRun && runtime.endpoint.status === "enabled") this.ramp();
+    const runs = runtime.endpoint.status === "enabled";
+    if ((status === "disabled" || status === "unverified") && runs) this.#startAnew();
+    if (!couldRun && runs) this.ramp();
     this.#setPace();
   }
 
-  /** Who enables a disabled endpoint says that it is well: the store forgets its failures, and so does the lane. */
+  /** Who enables a disabled endpoint, or proves that it wants its events, says that it is well: the store forgets its failures, and so does the lane. */
   #startAnew(): void {
     this.breaker = new Breaker("closed");
     this.failing = false;
@@ -308,7 +310,7 @@ export class Lane {
   }
 
   #setPace(): void {
-    const rate = this.runtime.endpoint.rateLimitPerSecond;
+    const rate = effectiveRatePerSecond(this.runtime.endpoint);
     if (rate === this.#paceRate) return;
     this.#paceRate = rate;
     this.#pace = rate === null ? null : new Pace(rate);

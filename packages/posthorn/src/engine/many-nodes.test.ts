@@ -6,6 +6,7 @@ import pg from "pg";
 import { openTestDatabase, type TestDatabase } from "../../test/postgres-database.ts";
 import { PosthornError } from "../base/errors.ts";
 import { silentLogger } from "../base/logger.ts";
+import { auditFault } from "../domain/audit.ts";
 import { createVault } from "../security/vault.ts";
 import { openPostgresStore } from "../store/postgres/postgres.ts";
 import type { Store, Wake } from "../store/store.ts";
@@ -150,6 +151,29 @@ describe("many nodes on one store", { timeout: 120_000 }, () => {
     await one.engine.keys.remove(key.id);
     assert.equal(await other.engine.keys.authenticate(secret), undefined);
     assert.equal(await one.engine.keys.authenticate(secret), undefined);
+  });
+
+  test("a session is one on each, and over on all with the answer: signed out, or its key revoked", async () => {
+    const [one, other] = [await start({}, { deaf: true }), await start({}, { deaf: true })];
+    const { key, secret } = await one.engine.keys.create({ name: "console", role: "admin" });
+    const [first, second] = [await one.engine.sessions.open(secret), await one.engine.sessions.open(secret)];
+    for (const { session, token, csrfToken } of [first, second]) {
+      assert.equal((await other.engine.sessions.authenticate(token))?.session.id, session.id);
+      assert.ok(other.engine.sessions.checkCsrfToken(session, csrfToken));
+    }
+    await one.engine.sessions.close(first.session.id);
+    for (const { engine } of nodes) assert.equal(await engine.sessions.authenticate(first.token), undefined);
+    assert.ok(await other.engine.sessions.authenticate(second.token));
+    await other.engine.keys.remove(key.id);
+    for (const { engine } of nodes) assert.equal(await engine.sessions.authenticate(second.token), undefined);
+    const { data } = await one.engine.audit.list({ oldestFirst: true });
+    let previous: (typeof data)[number] | null = null;
+    for (const entry of data) {
+      assert.equal(auditFault(previous, entry), null);
+      previous = entry;
+    }
+    const actions = data.map(({ action }) => action).filter((action) => action.startsWith("session."));
+    assert.deepEqual(actions, ["session.create", "session.create", "session.remove"]);
   });
 
   test("nodes that start at once on an empty database have one operator's app and one admin key", async () => {

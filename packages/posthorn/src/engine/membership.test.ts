@@ -28,7 +28,7 @@ describe("the heartbeat", { timeout: 20_000 }, () => {
   }
 
   test("beyond what it was told, no attempt starts; what waits is sent when it is told more", async () => {
-    await beats({ alive: true, validUntilMs: monotonicMs(), dispatchers: 1 });
+    await beats({ alive: true, validUntilMs: monotonicMs(), dispatchers: 1, publishers: 1 });
     const outcome = await world.publish(app, "t", 1);
     assert.equal(outcome.kind, "accepted");
     const { ready, problems } = await world.engine.health();
@@ -36,13 +36,13 @@ describe("the heartbeat", { timeout: 20_000 }, () => {
     assert.match(problems.join(), /no attempt starts/);
     assert.equal(world.transport.shipments.length, 0);
     const ended = world.ended();
-    await beats({ alive: true, validUntilMs: Number.POSITIVE_INFINITY, dispatchers: 1 });
+    await beats({ alive: true, validUntilMs: Number.POSITIVE_INFINITY, dispatchers: 1, publishers: 1 });
     await ended;
     assert.equal((await world.engine.health()).ready, true);
   });
 
   test("on a store for one node, a node that was voided sends nothing any more, and says so", async () => {
-    await beats({ alive: false, validUntilMs: 0, dispatchers: 0 });
+    await beats({ alive: false, validUntilMs: 0, dispatchers: 0, publishers: 0 });
     const outcome = await world.publish(app, "t", 1);
     assert.equal(outcome.kind === "refused" && outcome.error.code, "stopping");
     assert.match((await world.engine.health()).problems.join(), /must be restarted/);

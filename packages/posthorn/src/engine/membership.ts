@@ -22,6 +22,8 @@ export interface MembershipNeeds {
 
 export class Membership {
   #needs: MembershipNeeds;
+  /** Living nodes that take events. */
+  publishers = 1;
   #voided = false;
 
   constructor(needs: MembershipNeeds) {
@@ -80,10 +82,11 @@ export class Membership {
     return ["The store has not heard of this node for too long: no attempt starts until it does."];
   }
 
-  #follow({ validUntilMs, dispatchers }: Beat): void {
+  #follow({ validUntilMs, dispatchers, publishers }: Beat): void {
     const { lanes, dispatcher } = this.#needs;
     lanes.validUntilMs = validUntilMs;
     lanes.dispatchers = Math.max(1, dispatchers);
+    this.publishers = Math.max(1, publishers);
     dispatcher.lookAgain();
   }
 

@@ -3,11 +3,12 @@
  * about that app, so no event can breed events; and none are stored while nobody there listens.
  */
 import { messageOf } from "../base/errors.ts";
-import type { AppId, EndpointId, PublicationId } from "../base/ids.ts";
+import { type AppId, type EndpointId, newAppId, type PublicationId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
-import { OPERATOR_UID } from "../domain/defaults.ts";
+import { DEFAULTS, OPERATOR_UID } from "../domain/defaults.ts";
+import { NO_APP_LIMITS } from "../domain/limits.ts";
 import type { Publication, PublicationProblem } from "../domain/publication.ts";
-import type { EndedDelivery } from "../store/store.ts";
+import type { EndedDelivery, Store } from "../store/store.ts";
 import type { AppRuntimes } from "./app-runtime.ts";
 import type { PublishOutcome } from "./engine.ts";
 
@@ -68,4 +69,19 @@ export class OperationalEvents {
     const outcome = await this.#needs.publish({ envelope, data: bytes, raw: bytes, idempotencyKey: null });
     if (outcome.kind === "refused") throw outcome.error;
   }
+}
+
+/** The app that the news goes to. Of two nodes that start at once one makes it. */
+export async function ensureOperator({ read, write }: Pick<Store, "read" | "write">): Promise<void> {
+  if ((await read.find("app", { id: OPERATOR_UID })) !== undefined) return;
+  const app = {
+    id: newAppId(),
+    uid: OPERATOR_UID,
+    name: "Operational events",
+    metadata: {},
+    retentionDays: DEFAULTS.retentionDays,
+    limits: NO_APP_LIMITS,
+    ownershipCheck: null,
+  };
+  await write.save({ kind: "app", create: true, app });
 }

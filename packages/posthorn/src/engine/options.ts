@@ -2,6 +2,7 @@
 import type { Logger } from "../base/logger.ts";
 import { AUTO_DISABLE, DEFAULTS, LIMITS } from "../domain/defaults.ts";
 import { NODE_ROLES, type NodeRole } from "../domain/node.ts";
+import type { OwnershipPolicy } from "../domain/ownership.ts";
 import type { Vault } from "../security/vault.ts";
 import type { Store } from "../store/store.ts";
 import type { Transport } from "../transports/transport.ts";
@@ -20,6 +21,8 @@ export interface EngineOptions {
   /** Refuse event types that are not in the catalogue. */
   readonly strictTypes: boolean;
   readonly payloadBytesMax: number;
+  /** Through how many webhooks an event may have come. */
+  readonly hopsMax: number;
   /** Attempts under way on this node. */
   readonly inFlightMax: number;
   /** Deliveries of one lane in memory. */
@@ -46,6 +49,20 @@ export interface EngineOptions {
   readonly fanOutAtOnceMax: number;
   /** On stop: how long attempts under way may take to end beyond the longest timeout. */
   readonly stopGraceMs: number;
+  /** How endpoints prove that they want their events, unless their app has it otherwise. */
+  readonly ownershipCheck: OwnershipPolicy;
+  /** Where this server is reached from outside, without the path; empty: not known. */
+  readonly publicUrl: string;
+  /** What it calls itself in the handshake of CloudEvents: a DNS name; empty: the host of publicUrl. */
+  readonly originName: string;
+  /** Requests per minute that the handshake asks for; 0: it asks for none in particular. */
+  readonly requestRatePerMinute: number;
+  /** How often unverified endpoints are looked for. */
+  readonly ownershipEveryMs: number;
+  /** The least time between two checks of one endpoint that somebody asks for. */
+  readonly ownershipApartMs: number;
+  /** How long a browser stays signed in, whatever is done meanwhile. */
+  readonly sessionMs: number;
   /** How often a node of a shared store looks for leases that it does not hold. */
   readonly leasesEveryMs: number;
   /** What this node does. Without `dispatch` it sends nothing, and leaves the background duties to others. */
@@ -55,6 +72,7 @@ export interface EngineOptions {
 export const ENGINE_DEFAULTS: EngineOptions = {
   strictTypes: false,
   payloadBytesMax: LIMITS.payloadBytesMax,
+  hopsMax: LIMITS.hopsMax,
   inFlightMax: 2048,
   laneWindowMax: 256,
   windowMax: 10_000,
@@ -73,6 +91,13 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   expireEveryMs: 10_000,
   fanOutAtOnceMax: LIMITS.fanOutAtOnceMax,
   stopGraceMs: 5000,
+  ownershipCheck: "off",
+  publicUrl: "",
+  originName: "",
+  requestRatePerMinute: 0,
+  ownershipEveryMs: 60_000,
+  ownershipApartMs: 5000,
+  sessionMs: 12 * 3600 * 1000,
   leasesEveryMs: 5000,
   roles: NODE_ROLES,
 };

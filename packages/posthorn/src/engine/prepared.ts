@@ -15,13 +15,20 @@ export interface Prepared {
   readonly timestamp: string;
   readonly payload: Payload;
   readonly deliverAtMs: number | null;
+  readonly hops: number;
   readonly idempotency: Acceptance["idempotency"];
 }
 
-/** @throws PosthornError of the envelope, of missing data, of a payload that is too large */
-export function prepare(publication: Publication, payloadBytesMax: number): Prepared {
+export interface PrepareLimits {
+  readonly payloadBytesMax: number;
+  readonly hopsMax: number;
+}
+
+/** @throws PosthornError of the envelope, of missing data, of a payload that is too large, `loop_detected` */
+export function prepare(publication: Publication, { payloadBytesMax, hopsMax }: PrepareLimits): Prepared {
   const envelope = parseInput(eventEnvelopeSchema, publication.envelope);
-  const { data, raw, idempotencyKey } = publication;
+  const { data, raw, idempotencyKey, hops = 0 } = publication;
+  if (hops > hopsMax) throw loopDetected(hops, hopsMax);
   if (data === undefined)
     throw new PosthornError("missing_field", "/data is required and must be JSON.", { pointer: "/data" });
   if (!isEventTypeName(envelope.type)) throw badTypeName(envelope.type);
@@ -42,6 +49,7 @@ export function prepare(publication: Publication, payloadBytesMax: number): Prep
     timestamp,
     payload,
     deliverAtMs: deliverAtMs(envelope.deliverAt),
+    hops,
     idempotency: idempotencyOf(envelope.uid, idempotencyKey, raw),
   };
 }
@@ -83,6 +91,14 @@ export function conflict(key: string, eventId: string): PosthornError {
     "idempotency_conflict",
     `The ${kind} "${shown}" was used in the last ${DEFAULTS.idempotencyMs / 3_600_000} h for event ${eventId} with another request. Use a new one, or send the same request.`,
     { pointer: kind === "uid" ? "/uid" : "", value: shown },
+  );
+}
+
+function loopDetected(hops: number, hopsMax: number): PosthornError {
+  return new PosthornError(
+    "loop_detected",
+    `The event has come through ${hops} webhooks, and ${hopsMax} are allowed: it probably goes round in a circle. Do not publish what you received from here to an app whose endpoints send it back; a chain that is meant to be longer needs a greater hopsMax.`,
+    { pointer: "/posthorn-hops", value: hops },
   );
 }
 

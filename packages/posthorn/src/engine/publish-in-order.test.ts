@@ -18,6 +18,8 @@ class Scene {
   readonly apps = new Map([["shop", newAppId()]]);
   /** What reached the store: for each call the `data` of its events. */
   readonly calls: string[][] = [];
+  /** How many events were counted for the limits of their apps. */
+  counted = 0;
   configVersion = 1;
   /** The types that are known. */
   types = new Set(["a"]);
@@ -33,7 +35,7 @@ class Scene {
     const apps = {
       get: async (reference: string) => {
         const id = this.apps.get(reference);
-        return id && { app: { id, configVersion: this.configVersion }, wanting: () => [] };
+        return id && { app: { id, configVersion: this.configVersion }, limited: true, wanting: () => [] };
       },
       forget: () => {},
     };
@@ -52,6 +54,12 @@ class Scene {
       dispatcher,
       options,
       hold: { check: () => {} },
+      limits: {
+        admit: () => Promise.reject(new PosthornError("quota_exceeded", "The day is used up.")),
+        count: () => {
+          this.counted += 1;
+        },
+      },
       figures: new FiguresCounter(),
       logger: silentLogger,
     };
@@ -116,6 +124,17 @@ describe("publishing in order", () => {
       ["1", "2", "3"],
       ["2", "3"],
     ]);
+  });
+
+  test("none is lost to a limit, and each that is new is counted for its app once", async () => {
+    const duplicate = { kind: "duplicate", eventId: "evt_1", deliveries: 0, fanOut: "done" } as const;
+    scene.answer = ({ configVersion, event }, call) => {
+      if (dataOf(event) === "1") return duplicate;
+      scene.configVersion = 2;
+      return call === 1 && configVersion === 1 ? { kind: "stale" } : ACCEPTED;
+    };
+    assert.deepEqual(await kinds([found(1), found(2), found(3)]), ["accepted", "accepted", "accepted"]);
+    assert.equal(scene.counted, 2);
   });
 
   test("what cannot become an event stands aside", async () => {

@@ -34,6 +34,7 @@ interface Waiting {
   readonly prepared: Prepared;
 }
 interface Step extends Waiting {
+  readonly app: AppRuntime;
   readonly planned: Planned;
 }
 
@@ -61,7 +62,8 @@ class Outcomes extends Map<PublicationId, PickedUp> {
 }
 
 /**
- * Never refuses one for what will pass.
+ * Never refuses one for what will pass. Nor for a limit: the transaction has committed long since, and what comes from it
+ * must not be lost to a quota. It is counted for the app's day all the same, so that others may find it used up.
  * @throws PosthornError with status 503 when it cannot go on: what is not stored by then is to be found again
  */
 export async function publishInOrder(
@@ -73,7 +75,7 @@ export async function publishInOrder(
   const outcomes = new Outcomes(publisher);
   let waiting: readonly Waiting[] = each(found, outcomes, ({ id, read }) => ({
     id,
-    prepared: prepare(read(), options.payloadBytesMax),
+    prepared: prepare(read(), options),
   }));
   for (let turn = 0; waiting.length > 0; turn++) {
     if (turn === STALE_MAX) throw changesTooFast(waiting[0]?.prepared.envelope.app ?? "");
@@ -107,6 +109,7 @@ async function plan(
   return each(ready, outcomes, ({ id, prepared, app }) => ({
     id,
     prepared,
+    app,
     planned: publisher.plan(app, prepared, null, id),
   }));
 }
@@ -132,6 +135,8 @@ async function accept(
           );
           if (outcome === "again") stale.push(step);
           else outcomes.set(step.id, outcome);
+          if (outcome !== "again" && outcome.kind === "accepted" && !outcome.duplicate)
+            publisher.countForLimits(step.app);
         } catch (error) {
           outcomes.refuse(step.id, error);
         }

@@ -7,6 +7,7 @@ import { type AppId, locatorOf, newId, type PublicationId } from "../base/ids.ts
 import type { Logger } from "../base/logger.ts";
 import { LIMITS } from "../domain/defaults.ts";
 import type { EventEnvelope } from "../domain/event.ts";
+import type { Key } from "../domain/key.ts";
 import type { Publication } from "../domain/publication.ts";
 import { scheduleMsMax } from "../domain/retry-schedule.ts";
 import type { Acceptance, AcceptResult, NewDelivery, StoreWriter } from "../store/store.ts";
@@ -19,6 +20,7 @@ import type { PublishOutcome } from "./engine.ts";
 import { matchingEndpoints } from "./fan-out.ts";
 import type { FiguresCounter } from "./figures.ts";
 import type { Hold } from "./hold.ts";
+import type { Charge, Limits } from "./limits.ts";
 import type { EngineOptions } from "./options.ts";
 import { conflict, type Prepared, prepare } from "./prepared.ts";
 
@@ -42,6 +44,7 @@ export interface PublisherNeeds {
   readonly catalogue: Catalogue;
   readonly dispatcher: Dispatcher;
   readonly figures: FiguresCounter;
+  readonly limits: Limits;
   readonly logger: Logger;
   readonly options: EngineOptions;
   /** A large fan-out was accepted and is to be continued. */
@@ -61,10 +64,13 @@ export class Publisher {
     });
   }
 
-  /** Never rejects: what goes wrong with one publication is its own outcome. */
-  async publish(publication: Publication): Promise<PublishOutcome> {
+  /**
+   * Never rejects: what goes wrong with one publication is its own outcome.
+   * @param by the key that publishes, if it has limits
+   */
+  async publish(publication: Publication, by: Key | null): Promise<PublishOutcome> {
     try {
-      const outcome = await this.#publish(publication, null);
+      const outcome = await this.#publish(publication, by, null);
       if (outcome.kind === "accepted") this.count(outcome.duplicate);
       return outcome;
     } catch (error) {
@@ -75,7 +81,7 @@ export class Publisher {
 
   /** To one endpoint whatever it asks for: the test button. */
   async publishTo(endpoint: EndpointRuntime, publication: Publication): Promise<PublishOutcome> {
-    return this.#publish(publication, endpoint);
+    return this.#publish(publication, null, endpoint);
   }
 
   /** Resolves when nothing is on its way to the store. */
@@ -83,21 +89,54 @@ export class Publisher {
     await this.#accepts.idle();
   }
 
-  async #publish(publication: Publication, only: EndpointRuntime | null): Promise<PublishOutcome> {
+  async #publish(
+    publication: Publication,
+    by: Key | null,
+    only: EndpointRuntime | null,
+  ): Promise<PublishOutcome> {
     this.checkRoom();
-    const prepared = prepare(publication, this.#needs.options.payloadBytesMax);
+    const prepared = prepare(publication, this.#needs.options);
     const { envelope } = prepared;
     for (let turn = 0; turn < STALE_MAX; turn++) {
       const app = this.#needs.apps.peek(envelope.app) ?? (await this.app(envelope.app));
-      const check = this.#needs.catalogue.check(envelope.type, prepared.data);
-      if (check !== undefined) await check;
-      const planned = this.plan(app, prepared, only);
-      const result = await this.#accept(planned);
-      const outcome = this.conclude(result, planned, envelope);
+      const outcome =
+        app.limited || by !== null
+          ? await this.#storeWithin(app, prepared, by, only)
+          : await this.#store(app, prepared, only);
       if (outcome === "again") this.reload(app.app.id);
       else if (outcome.kind !== "taken") return outcome;
     }
     throw changesTooFast(envelope.app);
+  }
+
+  /** Within the limits of the app and the key, which are asked before anything else costs much. */
+  async #storeWithin(
+    app: AppRuntime,
+    prepared: Prepared,
+    key: Key | null,
+    only: EndpointRuntime | null,
+  ): Promise<PickedUp | "again"> {
+    const charge = await this.#needs.limits.admit({ app, key, payloadBytes: prepared.payload.bytes.length });
+    let outcome: PickedUp | "again" | undefined;
+    try {
+      outcome = await this.#store(app, prepared, only);
+      return outcome;
+    } finally {
+      settleCharge(charge, outcome);
+    }
+  }
+
+  async #store(
+    app: AppRuntime,
+    prepared: Prepared,
+    only: EndpointRuntime | null,
+  ): Promise<PickedUp | "again"> {
+    const { envelope } = prepared;
+    const check = this.#needs.catalogue.check(envelope.type, prepared.data);
+    if (check !== undefined) await check;
+    const planned = this.plan(app, prepared, only);
+    const result = await this.#accept(planned);
+    return this.conclude(result, planned, envelope);
   }
 
   // ---- steps, also for publications that are picked up in order ----------------------------------------------------
@@ -170,7 +209,14 @@ export class Publisher {
     for (const [index, delivery] of deliveries.entries()) {
       const runtime = now[index];
       if (delivery.lease === null || runtime === undefined) continue;
-      handOvers.push({ runtime, delivery, eventId: id, eventType: envelope.type, payload: payload.bytes });
+      handOvers.push({
+        runtime,
+        delivery,
+        eventId: id,
+        eventType: envelope.type,
+        hops: prepared.hops,
+        payload: payload.bytes,
+      });
     }
     return {
       matched: matched.length,
@@ -185,6 +231,7 @@ export class Publisher {
           channels,
           orderingKey,
           deliverAtMs: prepared.deliverAtMs,
+          hops: prepared.hops,
           payload: payload.bytes,
           dataStart: payload.dataStart,
           dataEnd: payload.dataEnd,
@@ -277,6 +324,11 @@ export class Publisher {
     if (fanOut.length > 0) this.#needs.fanOutPending();
   }
 
+  /** An event that was accepted without asking the limits of its app. */
+  countForLimits(app: AppRuntime): void {
+    if (app.limited) this.#needs.limits.count(app);
+  }
+
   count(duplicate: boolean): void {
     if (duplicate) this.#needs.figures.duplicates += 1;
     else this.#needs.figures.accepted += 1;
@@ -287,6 +339,13 @@ export class Publisher {
     this.#needs.logger.error({ error: messageOf(error) }, "publish.failed");
     return new PosthornError("internal", "The event could not be stored.", { cause: error });
   }
+}
+
+/** @param outcome undefined: something was thrown */
+function settleCharge(charge: Charge, outcome: PickedUp | "again" | undefined): void {
+  if (outcome === "again") charge.undo();
+  else if (outcome?.kind === "accepted" && !outcome.duplicate) charge.accepted();
+  else charge.refused();
 }
 
 /**

@@ -3,6 +3,7 @@ import { notFound, PosthornError } from "../base/errors.ts";
 import { type AppId, isId } from "../base/ids.ts";
 import type { StoredPublication } from "../domain/publication.ts";
 import type { Store } from "../store/store.ts";
+import { auditEntry } from "./acting.ts";
 import type { PublicationQuery, Publications } from "./engine.ts";
 import { pageOf } from "./window.ts";
 
@@ -30,6 +31,10 @@ export function createPublications({ store, appId, waiting }: RefusedPublication
     );
   }
 
+  function entry(action: string, { id, appId }: StoredPublication) {
+    return auditEntry({ action, target: { kind: "publication", id }, appId });
+  }
+
   return {
     get,
     async list(query: PublicationQuery = {}) {
@@ -37,14 +42,16 @@ export function createPublications({ store, appId, waiting }: RefusedPublication
       return store.read.list("publication", { ...pageOf(query), ...ofApp });
     },
     async retry(id) {
-      const { id: publicationId } = await refused(id);
-      const { kind } = await store.write.save({ kind: "publication_retried", id: publicationId });
+      const found = await refused(id);
+      const change = { kind: "publication_retried", id: found.id } as const;
+      const { kind } = await store.write.save(change, entry("publication.retry", found));
       if (kind !== "saved") throw notFound("publication", id);
       waiting();
     },
     async remove(id) {
-      const { id: publicationId } = await refused(id);
-      if (!(await store.write.remove({ kind: "publication", id: publicationId })))
+      const found = await refused(id);
+      const target = { kind: "publication", id: found.id } as const;
+      if (!(await store.write.remove(target, entry("publication.remove", found))))
         throw notFound("publication", id);
     },
   };

@@ -1,16 +1,18 @@
 /** Replays: new deliveries of stored events for one endpoint, made step by step by a duty, each step with its cursor in one transaction. */
 import { notFound, PosthornError } from "../base/errors.ts";
-import { isId, locatorOf, newId } from "../base/ids.ts";
+import { type AppId, isId, locatorOf, newId } from "../base/ids.ts";
 import type { Delivery } from "../domain/delivery.ts";
 import type { Endpoint } from "../domain/endpoint.ts";
 import { parseInput } from "../domain/input.ts";
 import { type Replay, replayCreateSchema } from "../domain/replay.ts";
 import type { Vault } from "../security/vault.ts";
 import type { EndpointRow, ListQuery, Redelivery, Store, StoredEvent, StoredReplay } from "../store/store.ts";
+import { auditEntry } from "./acting.ts";
 import { EndpointRuntime } from "./endpoint-runtime.ts";
 import { matchesEndpoint } from "./fan-out.ts";
 import type { FiguresCounter } from "./figures.ts";
 import { expiresInMs } from "./publisher.ts";
+import { referenceTo } from "./window.ts";
 
 const EVENTS_PER_STEP = 200;
 
@@ -57,7 +59,13 @@ export class ReplayRunner {
     }
     if (dryRun) return { kind: "dry_run" as const, ...(await this.#count(selection, row)) };
     const id = newId("rpl", locatorOf(appId));
-    await this.#needs.store.write.save({ kind: "replay", replay: { id, ...selection } });
+    const entry = auditEntry({
+      action: "replay.start",
+      target: { kind: "replay", id },
+      appId,
+      after: selection,
+    });
+    await this.#needs.store.write.save({ kind: "replay", replay: { id, ...selection } }, entry);
     this.#needs.started();
     return { kind: "started" as const, replay: await this.get(id) };
   }
@@ -75,23 +83,32 @@ export class ReplayRunner {
     return Math.min((newestMs ?? 0) + 1, until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until));
   }
 
-  async get(id: string): Promise<Replay> {
-    const found = isId("rpl", id) ? await this.#needs.store.read.find("replay", { id }) : undefined;
+  async get(id: string, within?: AppId): Promise<Replay> {
+    const { read } = this.#needs.store;
+    const found = isId("rpl", id) ? await read.find("replay", referenceTo(id, within)) : undefined;
     if (found === undefined) throw notFound("replay", id);
     const { cursor: _cursor, ...replay } = found;
     return replay;
   }
 
-  async cancel(id: string): Promise<Replay> {
-    const replay = await this.get(id);
+  async cancel(id: string, within?: AppId): Promise<Replay> {
+    const replay = await this.get(id, within);
     if (replay.state !== "running") {
       throw new PosthornError(
         "state_conflict",
         `Replay ${replay.id} is ${replay.state}; only a running one can be cancelled.`,
       );
     }
-    await this.#needs.store.write.save({ kind: "replay_cancelled", id: replay.id });
-    return this.get(id);
+    const { appId, state, examined, created } = replay;
+    const target = { kind: "replay", id: replay.id };
+    const entry = auditEntry({
+      action: "replay.cancel",
+      target,
+      appId,
+      before: { state, examined, created },
+    });
+    await this.#needs.store.write.save({ kind: "replay_cancelled", id: replay.id }, entry);
+    return this.get(id, within);
   }
 
   /** One step of each running replay. */

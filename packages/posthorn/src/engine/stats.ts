@@ -1,6 +1,6 @@
 import { notFound, PosthornError } from "../base/errors.ts";
 import type { StatsQuery, Store } from "../store/store.ts";
-import type { EndpointResources } from "./endpoints.ts";
+import type { EndpointEdits } from "./endpoint-edits.ts";
 import { windowOf } from "./window.ts";
 
 const DAY_MS = 24 * 3_600_000;
@@ -10,7 +10,7 @@ const WINDOW_MS_MAX = 28 * DAY_MS;
 /** Without a window: the last 24 hours. */
 export async function readStats(
   store: Store,
-  endpoints: Pick<EndpointResources, "row">,
+  endpoints: Pick<EndpointEdits, "row">,
   appReference: string,
   query: { since?: string; until?: string; endpoint?: string },
 ) {

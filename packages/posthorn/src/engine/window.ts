@@ -1,7 +1,9 @@
 /** Reads what queries have in common: pages, time windows. */
 import { PosthornError } from "../base/errors.ts";
+import type { AppId } from "../base/ids.ts";
 import { DEFAULTS, LIMITS } from "../domain/defaults.ts";
 import { timestampSchema } from "../domain/event.ts";
+import type { Reference } from "../store/store.ts";
 import type { PageQuery } from "./engine.ts";
 
 /** @throws PosthornError `invalid_field` */
@@ -26,6 +28,11 @@ export function windowOf(query: { since?: string; until?: string }): { sinceMs?:
   if (query.since !== undefined) window.sinceMs = timeOfField("since", query.since);
   if (query.until !== undefined) window.untilMs = timeOfField("until", query.until);
   return window;
+}
+
+/** A thing by its id; of the one app that the caller may see, if there is one: what belongs to another is not found. */
+export function referenceTo(id: string, within: AppId | undefined): Reference {
+  return within === undefined ? { id } : { id, appId: within };
 }
 
 function timeOfField(field: string, text: string): number {

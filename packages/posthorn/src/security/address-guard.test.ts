@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { networkInterfaces } from "node:os";
 import { describe, test } from "node:test";
 import { PosthornError } from "../base/errors.ts";
 import {
@@ -16,11 +17,9 @@ function resolvesTo(...addresses: string[]): Resolver {
   return async () => addresses;
 }
 
-function lookup(guard: AddressGuard, name: string, family?: "one"): Promise<unknown> {
+function lookup(guard: AddressGuard, name: string, { all = true, port = 443 } = {}): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    guard.lookup(name, { all: family === undefined }, (error, found) =>
-      error ? reject(error) : resolve(found),
-    );
+    guard.lookupFor(port)(name, { all }, (error, found) => (error ? reject(error) : resolve(found)));
   });
 }
 
@@ -66,6 +65,13 @@ describe("registering a URL", () => {
     );
   });
 
+  test("the field that holds the URL is named", () => {
+    assert.throws(() => guard.checkUrl("http://10.0.0.1/", "/authentication/tokenUrl"), {
+      pointer: "/authentication/tokenUrl",
+      message: /^\/authentication\/tokenUrl: the address 10\.0\.0\.1 is not public/,
+    });
+  });
+
   test("a password in a URL is refused and not repeated", () => {
     const error = refusal(() => guard.checkUrl("https://user:hunter2@example.com/"));
     assert.match(error.message, /user name or password/);
@@ -91,7 +97,7 @@ describe("what the operator lists", () => {
       { address: "127.0.0.1", family: 4 },
       { address: "::1", family: 6 },
     ]);
-    assert.equal(guard.admits("localhost", "127.0.0.1"), true);
+    assert.equal(guard.admits("localhost", "127.0.0.1", 443), true);
     const ipv4Only = createAddressGuard({ allowNetworks: ["127.0.0.0/8"], allowPorts: "any" });
     assert.deepEqual(await lookup(ipv4Only, "LOCALHOST."), [{ address: "127.0.0.1", family: 4 }]);
     await assert.rejects(lookup(createAddressGuard(nothingListed), "localhost"), AddressRefusedError);
@@ -106,7 +112,7 @@ describe("what the operator lists", () => {
       resolver: resolvesTo("127.0.0.1", "93.184.215.14"),
     });
     await assert.rejects(lookup(outside, "receiver"), AddressRefusedError);
-    assert.equal(outside.admits("receiver", "93.184.215.14"), false);
+    assert.equal(outside.admits("receiver", "93.184.215.14", 443), false);
   });
 
   test("a listed name may resolve to anything", async () => {
@@ -135,6 +141,83 @@ describe("what the operator lists", () => {
   });
 });
 
+describe("this server's own listener", () => {
+  const ownInterfaces = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const own = ["127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:7f00:1", "::ffff:127.0.0.1"];
+  const everything = { allowNetworks: ["0.0.0.0/0", "::/0"], allowPorts: "any" } as const;
+
+  test("is reached on no address of this machine, whatever is listed", async () => {
+    const guard = createAddressGuard({
+      ...everything,
+      allowHosts: ["me.internal"],
+      resolver: resolvesTo("::1"),
+    });
+    guard.ownListener(8071);
+    for (const address of [...own, ...ownInterfaces.map(({ address }) => address)]) {
+      assert.equal(guard.admits("me.example.com", address, 8071), false, address);
+      assert.throws(() => guard.checkTarget(address, 8071), AddressRefusedError, address);
+    }
+    await assert.rejects(lookup(guard, "me.example.com", { port: 8071 }), AddressRefusedError);
+    await assert.rejects(lookup(guard, "me.internal", { port: 8071 }), AddressRefusedError);
+    await assert.rejects(lookup(guard, "localhost", { port: 8071 }), AddressRefusedError);
+  });
+
+  test("cannot be registered where the URL shows it", () => {
+    const guard = createAddressGuard(everything);
+    guard.checkUrl("http://127.0.0.1:8071/");
+    guard.ownListener(8071);
+    for (const host of ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "[::ffff:127.0.0.1]"]) {
+      const { message } = refusal(() => guard.checkUrl(`http://${host}:8071/`));
+      assert.match(message, /leads back to this server.*POSTHORN_ALLOW_SELF/);
+    }
+  });
+
+  test("is one port of this machine, and the same port elsewhere is not", async () => {
+    const guard = createAddressGuard({ ...everything, resolver: resolvesTo("93.184.215.14") });
+    guard.ownListener(8071);
+    guard.checkUrl("http://127.0.0.1:8072/");
+    guard.checkTarget("127.0.0.1", 8072);
+    assert.equal(guard.admits("127.0.0.1", "127.0.0.1", 8072), true);
+    assert.equal(guard.admits("other.example.com", "93.184.215.14", 8071), true);
+    assert.ok(await lookup(guard, "other.example.com", { port: 8071 }));
+  });
+
+  test("is let through when the operator says so", () => {
+    const guard = createAddressGuard({ ...everything, allowSelf: true });
+    guard.ownListener(8071);
+    guard.checkUrl("http://127.0.0.1:8071/");
+    guard.checkTarget("127.0.0.1", 8071);
+  });
+
+  test("is not opened by allowSelf alone: its network must be listed as well", () => {
+    const guard = createAddressGuard({ allowNetworks: [], allowPorts: "any", allowSelf: true });
+    guard.ownListener(8071);
+    assert.throws(() => guard.checkTarget("127.0.0.1", 8071), AddressRefusedError);
+  });
+});
+
+describe("names that a proxy resolves", () => {
+  const guard = createAddressGuard({
+    allowNetworks: ["10.0.0.0/8", "127.0.0.0/8"],
+    allowPorts: [],
+    allowHosts: ["receiver.internal"],
+    resolvesNames: false,
+    resolver: () => assert.fail("was asked"),
+  });
+
+  test("pass by their form: private ones only if the operator lists the name itself", () => {
+    for (const host of ["example.com", "receiver.internal", "10.0.0.1"]) {
+      guard.checkUrl(`https://${host}/`);
+      guard.checkTarget(host, 443);
+    }
+    for (const host of ["localhost", "other.internal", "intranet", "169.254.169.254"]) {
+      refusal(() => guard.checkUrl(`https://${host}/`));
+      assert.throws(() => guard.checkTarget(host, 443), AddressRefusedError, host);
+    }
+    assert.match(refusal(() => guard.checkUrl("https://intranet/")).message, /POSTHORN_ALLOW_HOSTS/);
+  });
+});
+
 describe("connecting", () => {
   test("one refused address among many refuses the name", async () => {
     const guard = createAddressGuard({ ...nothingListed, resolver: resolvesTo("93.184.215.14", "10.0.0.1") });
@@ -155,7 +238,7 @@ describe("connecting", () => {
       { address: "2606:4700::1", family: 6 },
       { address: "93.184.215.14", family: 4 },
     ]);
-    assert.equal(await lookup(guard, "dual.example.com", "one"), "2606:4700::1");
+    assert.equal(await lookup(guard, "dual.example.com", { all: false }), "2606:4700::1");
   });
 
   test("a thousand addresses are all checked, and few are dialled", async () => {
@@ -196,6 +279,6 @@ describe("connecting", () => {
     assert.throws(() => guard.checkTarget("example.com", 6379), AddressRefusedError);
     assert.throws(() => guard.checkTarget("169.254.169.254", 80), AddressRefusedError);
     assert.throws(() => guard.checkTarget("[::ffff:7f00:1]", 80), AddressRefusedError);
-    assert.equal(guard.admits("example.com", "127.0.0.1"), false);
+    assert.equal(guard.admits("example.com", "127.0.0.1", 443), false);
   });
 });

@@ -1,8 +1,11 @@
 /**
  * The one guard of every URL that a user gave (server-side request forgery). It is asked twice: `checkUrl` when the URL
- * is registered, for a good error; and at connect time, which alone protects: `checkTarget` before, `lookup` for the
+ * is registered, for a good error; and at connect time, which alone protects: `checkTarget` before, `lookupFor` for the
  * addresses (all of them are checked, and only checked ones are dialled, so that a name cannot change between check and
  * use), `admits` for the address that the socket really has.
+ *
+ * What the operator lists opens networks, names and ports. It never opens this server's own listener: that takes
+ * `allowSelf`.
  */
 import { isIP, type LookupFunction } from "node:net";
 import { PosthornError } from "../base/errors.ts";
@@ -13,6 +16,7 @@ import {
   isPublicAddress,
   networkList,
 } from "./address-blocks.ts";
+import { isOwnAddress } from "./own-addresses.ts";
 import { createResolver, type Resolver } from "./resolver.ts";
 
 export interface AddressGuardOptions {
@@ -22,6 +26,10 @@ export interface AddressGuardOptions {
   readonly allowPorts: readonly number[] | "any";
   /** Exact names that may be reached whatever they resolve to. */
   readonly allowHosts?: readonly string[];
+  /** Whether a connection may lead back to this server's own listener. */
+  readonly allowSelf?: boolean;
+  /** False when a proxy resolves names: private ones then pass only if `allowHosts` has them, whatever networks are listed. */
+  readonly resolvesNames?: boolean;
   readonly resolver?: Resolver;
   /** For all addresses of one name, in milliseconds. */
   readonly resolveTimeoutMs?: number;
@@ -30,20 +38,23 @@ export interface AddressGuardOptions {
 export interface AddressGuard {
   /**
    * The parsed URL, when its form, scheme, port, literal address or name may be used. Resolves nothing.
-   * @throws PosthornError `invalid_url` naming the value and what to do.
+   * @throws PosthornError `invalid_url` naming the field (`pointer`, `/url` unless given), the value and what to do.
    */
-  checkUrl(url: string): URL;
+  checkUrl(url: string, pointer?: string): URL;
   /** True when a connection may be made to this address. */
   isAllowed(address: string): boolean;
   /**
-   * Before connecting: the port, and a literal address, for which `lookup` is never called.
+   * Before connecting: the port, a literal address, for which a lookup is never called, and the name when a proxy
+   * resolves it.
    * @throws AddressRefusedError
    */
   checkTarget(hostname: string, port: number): void;
-  /** For net.connect and tls.connect. Fails with AddressRefusedError if any address is refused, with NameUnresolvedError if there is none. */
-  readonly lookup: LookupFunction;
-  /** After connecting: whether the socket for this host may talk to this address. */
-  admits(hostname: string, address: string): boolean;
+  /** For net.connect. Fails with AddressRefusedError if any address is refused, with NameUnresolvedError if there is none. */
+  lookupFor(port: number): LookupFunction;
+  /** After connecting: whether the socket for this host may talk to this address and port. */
+  admits(hostname: string, address: string, port: number): boolean;
+  /** This server listens on that port: from now on no connection to it, on any address of this machine, is let through. */
+  ownListener(port: number): void;
 }
 
 /** Towards apps this is shown like a refused connection: whether an internal address exists is not theirs to learn. */
@@ -66,6 +77,8 @@ export function createAddressGuard({
   allowNetworks,
   allowPorts,
   allowHosts = [],
+  allowSelf = false,
+  resolvesNames = true,
   resolver = createResolver(),
   resolveTimeoutMs = 4000,
 }: AddressGuardOptions): AddressGuard {
@@ -73,80 +86,109 @@ export function createAddressGuard({
   const ports = allowPorts === "any" ? undefined : portSet(allowPorts);
   const hosts = new Set(allowHosts.map(plainName));
 
+  const ownPorts = new Set<number>();
+
   const isListed = (address: string): boolean => isInNetworks(networks, address);
   const isAllowed = (address: string): boolean => isPublicAddress(address) || isListed(address);
+  /** Asked for few connections: hardly any goes to such a port. */
+  const isOwnListener = (address: string, port: number): boolean =>
+    !allowSelf && ownPorts.has(port) && isOwnAddress(address);
+  /** A name that means nothing in public and that no listed network can vouch for. */
+  const isRefusedName = (name: string): boolean =>
+    isPrivateName(name) && !hosts.has(name) && (allowNetworks.length === 0 || !resolvesNames);
 
-  function admits(hostname: string, address: string): boolean {
-    const name = plainName(hostname);
+  function admitsAddress(name: string, address: string): boolean {
     if (hosts.has(name)) return true;
     return isIP(name) === 0 && isPrivateName(name) ? isListed(address) : isAllowed(address);
+  }
+
+  function admits(hostname: string, address: string, port: number): boolean {
+    return admitsAddress(plainName(hostname), address) && !isOwnListener(address, port);
   }
 
   function checkTarget(hostname: string, port: number): void {
     if (ports !== undefined && !ports.has(port))
       throw new AddressRefusedError(`The port ${port} is not allowed.`);
     const name = plainName(hostname);
-    if (isIP(name) !== 0 && !admits(name, name))
+    if (isIP(name) === 0) {
+      if (isRefusedName(name)) throw new AddressRefusedError(`${name} is not a public name.`);
+    } else if (!admits(name, name, port)) {
       throw new AddressRefusedError(`The address ${name} is not allowed.`);
+    }
   }
 
   /** Addresses of a host, all of them checked. */
-  async function resolve(hostname: string): Promise<readonly string[]> {
+  async function resolve(hostname: string, port: number): Promise<readonly string[]> {
     const name = plainName(hostname);
-    const isPrivate = isPrivateName(name);
-    if (isPrivate && allowNetworks.length === 0 && !hosts.has(name)) {
-      throw new AddressRefusedError(`${name} is not a public name.`);
-    }
+    if (isRefusedName(name)) throw new AddressRefusedError(`${name} is not a public name.`);
+    const system = isPrivateName(name) || hosts.has(name);
     // A name that is loopback by definition (RFC 6761, 6.3): no server is asked, and the listed part of it is enough.
     const found = isLoopbackName(name)
-      ? ["127.0.0.1", "::1"].filter((address) => admits(name, address))
-      : await within(resolver(name, { system: isPrivate || hosts.has(name) }), resolveTimeoutMs, name);
-    const refused = found.find((address) => !admits(name, address));
+      ? ["127.0.0.1", "::1"].filter((address) => admitsAddress(name, address))
+      : await within(resolver(name, { system }), resolveTimeoutMs, name);
+    const refused = found.find((address) => !admits(name, address, port));
     if (found.length === 0 || refused !== undefined) {
       throw new AddressRefusedError(`${name} resolves to an address that is not allowed.`);
     }
     return found;
   }
 
-  const lookup: LookupFunction = (hostname, options, callback) => {
-    resolve(hostname).then(
-      (addresses) => {
-        const answer = dialOrder(addresses).map((address) => ({ address, family: isIP(address) }));
-        if (options.all) callback(null, answer);
-        else callback(null, answer[0]?.address ?? "", answer[0]?.family);
-      },
-      (error: Error) => callback(error, options.all ? [] : ""),
-    );
-  };
+  function lookupFor(port: number): LookupFunction {
+    return (hostname, options, callback) => {
+      resolve(hostname, port).then(
+        (addresses) => {
+          const answer = dialOrder(addresses).map((address) => ({ address, family: isIP(address) }));
+          if (options.all) callback(null, answer);
+          else callback(null, answer[0]?.address ?? "", answer[0]?.family);
+        },
+        (error: Error) => callback(error, options.all ? [] : ""),
+      );
+    };
+  }
 
-  function checkUrl(url: string): URL {
-    const parsed = parseUrl(url);
+  function checkUrl(url: string, pointer = "/url"): URL {
+    const refuse = (why: string): never => refuseUrl(url, why, pointer);
+    const parsed = parseUrl(url, refuse);
     const port = portOf(parsed);
     if (ports !== undefined && !ports.has(port)) {
-      throw invalidUrl(
-        url,
+      refuse(
         `the port ${port} is not allowed; use ${[...ports].join(", ")}, or have the operator list it in POSTHORN_ALLOW_PORTS`,
       );
     }
     const name = plainName(parsed.hostname);
-    if (hosts.has(name)) return parsed;
-    if (isIP(name) !== 0) {
-      if (!isAllowed(name)) {
-        throw invalidUrl(
-          url,
-          `the address ${name} is not public; use a public one, or have the operator list its network in POSTHORN_ALLOW_NETWORKS`,
-        );
-      }
-    } else if (isPrivateName(name) && allowNetworks.length === 0) {
-      throw invalidUrl(
-        url,
-        `the name "${name}" is not a public one; use a full public name, or have the operator list its network in POSTHORN_ALLOW_NETWORKS`,
+    const isLiteral = isIP(name) !== 0;
+    if (isLiteral && !admitsAddress(name, name)) {
+      refuse(
+        `the address ${name} is not public; use a public one, or have the operator list its network in POSTHORN_ALLOW_NETWORKS`,
+      );
+    }
+    if (!isLiteral && isRefusedName(name)) {
+      const remedy = resolvesNames
+        ? "list its network in POSTHORN_ALLOW_NETWORKS"
+        : "list it in POSTHORN_ALLOW_HOSTS";
+      refuse(
+        `the name "${name}" is not a public one; use a full public name, or have the operator ${remedy}`,
+      );
+    }
+    const address = isLoopbackName(name) ? "127.0.0.1" : name;
+    if (isOwnListener(address, port)) {
+      refuse(
+        "it leads back to this server; use another address, or have the operator set POSTHORN_ALLOW_SELF",
       );
     }
     return parsed;
   }
 
-  return { checkUrl, isAllowed, checkTarget, lookup, admits };
+  return {
+    checkUrl,
+    isAllowed,
+    checkTarget,
+    lookupFor,
+    admits,
+    ownListener(port) {
+      ownPorts.add(port);
+    },
+  };
 }
 
 function portSet(allowPorts: readonly number[]): ReadonlySet<number> {
@@ -166,28 +208,28 @@ function portSet(allowPorts: readonly number[]): ReadonlySet<number> {
 }
 
 /** The URL by the WHATWG parser, refused where other parsers read it in another way. */
-function parseUrl(url: string): URL {
-  if (url.length > URL_LENGTH_MAX) throw invalidUrl(url, `it is longer than ${URL_LENGTH_MAX} characters`);
+function parseUrl(url: string, refuse: (why: string) => never): URL {
+  if (url.length > URL_LENGTH_MAX) refuse(`it is longer than ${URL_LENGTH_MAX} characters`);
   if (/[\p{Cc}\s\\]/u.test(url)) {
-    throw invalidUrl(url, "it holds a space, a backslash or a control character; percent-encode it");
+    refuse("it holds a space, a backslash or a control character; percent-encode it");
   }
-  if (!/^https?:\/\//i.test(url)) throw invalidUrl(url, "it must begin with https:// or http://");
+  if (!/^https?:\/\//i.test(url)) refuse("it must begin with https:// or http://");
   const authority = /^[a-z]+:\/\/([^/?#]*)/i.exec(url)?.[1] ?? "";
   if (authority.includes("@")) {
-    throw invalidUrl(url, "it holds a user name or password; send credentials in a header of the endpoint");
+    refuse("it holds a user name or password; send credentials in a header of the endpoint");
   }
-  if (url.includes("#")) throw invalidUrl(url, "it has a fragment (#...), which is never sent; remove it");
+  if (url.includes("#")) refuse("it has a fragment (#...), which is never sent; remove it");
   const parsed = authority === "" ? null : URL.parse(url);
   if (parsed === null || parsed.hostname === "") {
-    throw invalidUrl(url, "it is not a URL; write it like https://example.com/hooks");
+    return refuse("it is not a URL; write it like https://example.com/hooks");
   }
   return parsed;
 }
 
-function invalidUrl(url: string, why: string): PosthornError {
+function refuseUrl(url: string, why: string, pointer: string): never {
   const shown = url.replace(/\/\/[^/?#]*@/, "//***@").slice(0, 200);
-  return new PosthornError("invalid_url", `/url: ${why} (got ${JSON.stringify(shown)}).`, {
-    pointer: "/url",
+  throw new PosthornError("invalid_url", `${pointer}: ${why} (got ${JSON.stringify(shown)}).`, {
+    pointer,
     value: shown,
   });
 }

@@ -1,6 +1,6 @@
 /** Files that hold a key: made once, whole or not at all, readable by their owner alone. */
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, openSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, linkSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
 import path from "node:path";
 
 /**
@@ -9,21 +9,45 @@ import path from "node:path";
  * @returns false when the file was there already: it is left as it is
  */
 export function makeSecretFile(file: string, content: string): boolean {
-  const draft = `${file}.${randomBytes(6).toString("hex")}`;
-  const descriptor = openSync(draft, "wx", 0o600);
+  const draft = writeDraft(file, content);
   try {
-    writeSync(descriptor, content);
-    fsyncSync(descriptor);
     linkSync(draft, file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
   } finally {
-    closeSync(descriptor);
     unlinkSync(draft);
   }
   syncDirectory(path.dirname(file));
   return true;
+}
+
+/** Puts new content in the place of the old one: after a crash the file holds one of both, whole. Mode 0600. */
+export function replaceSecretFile(file: string, content: string): void {
+  const draft = writeDraft(file, content);
+  try {
+    renameSync(draft, file);
+  } catch (error) {
+    unlinkSync(draft);
+    throw error;
+  }
+  syncDirectory(path.dirname(file));
+}
+
+/** Whole and synced, under another name. */
+function writeDraft(file: string, content: string): string {
+  const draft = `${file}.${randomBytes(6).toString("hex")}`;
+  const descriptor = openSync(draft, "wx", 0o600);
+  try {
+    writeSync(descriptor, content);
+    fsyncSync(descriptor);
+  } catch (error) {
+    unlinkSync(draft);
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+  return draft;
 }
 
 /** Makes the new name durable, too. Windows knows no such call. */

@@ -2,7 +2,7 @@
  * Secrets at rest: AES-256-GCM envelopes (NIST SP 800-38D), each bound to the row that it belongs to, so that a sealed
  * secret copied to another row does not open.
  */
-import { createCipheriv, createDecipheriv, hash, randomFillSync } from "node:crypto";
+import { createCipheriv, createDecipheriv, hash, hkdfSync, randomFillSync } from "node:crypto";
 
 export interface Vault {
   /**
@@ -15,6 +15,10 @@ export interface Vault {
    * @throws VaultError when the envelope is damaged, belongs to another row, or was sealed under a key that is not here.
    */
   open(sealed: Uint8Array, binding: string): Uint8Array;
+  /** Whether it was sealed under another key than the one that seals now. */
+  isOld(sealed: Uint8Array): boolean;
+  /** A key of 32 bytes for another purpose, made from the master key (HKDF, RFC 5869): the same on every node. */
+  derive(purpose: string): Uint8Array;
 }
 
 export type VaultErrorReason = "damaged" | "unknown_version" | "unknown_key" | "not_authentic";
@@ -57,6 +61,14 @@ export function createVault(masterKey: Uint8Array, oldMasterKeys: readonly Uint8
       const bytes = typeof plaintext === "string" ? Buffer.from(plaintext) : plaintext;
       const ciphertext = [cipher.update(bytes), cipher.final()];
       return Buffer.concat([Buffer.of(VERSION), current.id, iv, ...ciphertext, cipher.getAuthTag()]);
+    },
+
+    derive(purpose) {
+      return new Uint8Array(hkdfSync("sha256", current.key, "", `posthorn ${purpose}`, 32));
+    },
+
+    isOld(sealed) {
+      return sealed[0] !== VERSION || Buffer.compare(sealed.subarray(1, 1 + KEY_ID_BYTES), current.id) !== 0;
     },
 
     open(sealed, binding) {

@@ -31,6 +31,8 @@ export const CARRIED = {
     name: "text",
     metadata: "text",
     retention_days: "number",
+    limits: "text",
+    ownership_check: "text",
     config_version: "number",
     ...TIMES,
     removed_at_ms: "number",
@@ -53,8 +55,11 @@ export const CARRIED = {
     scheme: "text",
     status: "text",
     disable_reason: "text",
+    access: "text",
+    unverified_at_ms: "number",
     sealed_headers: "bytes",
-    // JSON list of {sealed, expiresAtMs}, the current one first.
+    sealed_credentials: "bytes",
+    // JSON list of {sealed, expiresAtMs, publicKey}, the current one first.
     secrets: "text",
     version: "number",
     ...TIMES,
@@ -82,7 +87,9 @@ export const CARRIED = {
     id: "text",
     hash: "bytes",
     role: "text",
+    app_id: "text",
     name: "text",
+    limits: "text",
     prefix: "text",
     created_at_ms: "number",
     expires_at_ms: "number",
@@ -104,6 +111,22 @@ export const CARRIED = {
     finished_at_ms: "number",
   },
   source_positions: { source_id: "text", position: "bytes", updated_at_ms: "number" },
+  // Whole, with its numbers and hashes: the chain goes on where it was.
+  audit_log: {
+    number: "number",
+    id: "text",
+    at_ms: "number",
+    actor: "text",
+    action: "text",
+    target: "text",
+    app_id: "text",
+    before: "text",
+    after: "text",
+    address: "text",
+    request_id: "text",
+    previous_hash: "text",
+    hash: "text",
+  },
   figures: {
     minute_ms: "number",
     // Below 0: that of the store that it was counted in.
@@ -125,6 +148,7 @@ export const CARRIED = {
   events: {
     accepted_at_ms: "number",
     deliver_at_ms: "number",
+    hops: "number",
     expunged_at_ms: "number",
     data_start: "number",
     data_end: "number",

@@ -8,9 +8,11 @@ import type {
   KeyId,
   PublicationId,
   ReplayId,
+  SessionId,
 } from "../base/ids.ts";
 import type { App } from "../domain/app.ts";
 import type { Attempt } from "../domain/attempt.ts";
+import type { AuditEntry } from "../domain/audit.ts";
 import type { BreakerState } from "../domain/breaker.ts";
 import type { Delivery } from "../domain/delivery.ts";
 import type { DisableReason, Endpoint, EndpointStatus } from "../domain/endpoint.ts";
@@ -21,13 +23,16 @@ import type { Key } from "../domain/key.ts";
 import type { Node } from "../domain/node.ts";
 import type { StoredPublication } from "../domain/publication.ts";
 import type { Replay } from "../domain/replay.ts";
+import type { Session } from "../domain/session.ts";
 // ---- configuration ------------------------------------------------------------------------------------------------
 
 /** A secret as it is stored: an envelope of the vault, bound to its row. The store never sees it open. */
 export interface SealedSecret {
   readonly sealed: Uint8Array;
-  /** null: the current one. */
+  /** null: the current one. An endpoint may have two: a signing secret and a signing key. */
   readonly expiresAtMs: number | null;
+  /** The 32 public bytes of an ed25519 signing key; null: it is a signing secret (HMAC). */
+  readonly publicKey: Uint8Array | null;
 }
 
 export interface EndpointConfig {
@@ -36,6 +41,8 @@ export interface EndpointConfig {
   readonly secrets: readonly SealedSecret[];
   /** JSON of the custom headers, sealed; null: none. */
   readonly sealedHeaders: Uint8Array | null;
+  /** JSON of domain/authentication.ts' Credentials, sealed; null: none. */
+  readonly sealedCredentials: Uint8Array | null;
   readonly lane: LaneRecord;
 }
 
@@ -79,6 +86,7 @@ export type Change =
       readonly endpoint: Omit<Endpoint, "createdAtMs" | "updatedAtMs">;
       readonly secrets: readonly SealedSecret[];
       readonly sealedHeaders: Uint8Array | null;
+      readonly sealedCredentials: Uint8Array | null;
     }
   | {
       readonly kind: "endpoint_status";
@@ -97,6 +105,17 @@ export type Change =
       readonly hash: Uint8Array;
     }
   | { readonly kind: "key_used"; readonly id: KeyId }
+  /** `missing` when its key is not there any more. */
+  | {
+      readonly kind: "session";
+      readonly session: Omit<Session, "createdAtMs" | "expiresAtMs">;
+      readonly hash: Uint8Array;
+      readonly expiresInMs: number;
+    }
+  /** Every secret of the store is sealed under the master key of this check value. */
+  | { readonly kind: "master_key"; readonly check: Uint8Array }
+  /** Nothing but an entry of the audit log. */
+  | { readonly kind: "audit" }
   | {
       readonly kind: "replay";
       readonly replay: Omit<Replay, "createdAtMs" | "finishedAtMs" | "examined" | "created" | "state">;
@@ -117,7 +136,9 @@ export type RemoveTarget =
   | { readonly kind: "app"; readonly id: AppId }
   | { readonly kind: "endpoint"; readonly id: EndpointId }
   | { readonly kind: "event_type"; readonly name: string }
+  /** With its sessions. */
   | { readonly kind: "key"; readonly id: KeyId }
+  | { readonly kind: "session"; readonly id: SessionId }
   | { readonly kind: "payload"; readonly eventId: EventId }
   /** A refused one. */
   | { readonly kind: "publication"; readonly id: PublicationId };
@@ -131,6 +152,26 @@ export interface StoredEvent extends Event {
 
 export interface StoredKey extends Key {
   readonly hash: Uint8Array;
+}
+
+export interface StoredSession extends Session {
+  readonly hash: Uint8Array;
+}
+
+/** A public key that some endpoint's deliveries are signed with. */
+export interface PublicKeyRecord {
+  readonly endpointId: EndpointId;
+  readonly appId: AppId;
+  /** 32 bytes, ed25519. */
+  readonly publicKey: Uint8Array;
+  /** null: the current one. */
+  readonly expiresAtMs: number | null;
+}
+
+/** Events of one day, 0:00 to 24:00 UTC of the store's clock. */
+export interface Usage {
+  readonly scope: AppId | KeyId;
+  readonly events: number;
 }
 
 export interface StoredReplay extends Replay {
@@ -149,6 +190,8 @@ export interface Resources {
   endpoint: EndpointRow;
   event_type: EventType;
   key: StoredKey;
+  session: StoredSession;
+  audit: AuditEntry;
   event: StoredEvent;
   delivery: Delivery;
   attempt: Attempt;
@@ -159,7 +202,7 @@ export interface Resources {
 }
 export type ResourceKind = keyof Resources;
 
-/** `app` and `endpoint`: id or uid (an endpoint's uid within `appId`). `key`: its id, or `hash`. `event_type`: its name. */
+/** `app` and `endpoint`: id or uid (an endpoint's uid within `appId`). `key` and `session`: id, or `hash`; a session that has ended is not there. `audit`: its id. `event_type`: its name. */
 export interface Reference {
   readonly id?: string;
   readonly appId?: AppId;
@@ -183,6 +226,8 @@ export interface ListQuery {
   readonly untilMs?: number;
   /** Instead of newest first. */
   readonly oldestFirst?: boolean;
+  /** Endpoints that have not proved that they want their events. */
+  readonly unverified?: boolean;
   /** Events with their payloads. */
   readonly payloads?: boolean;
 }

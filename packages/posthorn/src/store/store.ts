@@ -8,7 +8,8 @@
  * - A lease belongs to a node incarnation. What a voided incarnation writes is fenced: its attempt is recorded,
  *   its verdict is not, except that a late success finishes a delivery that is still unfinished.
  */
-import type { DeliveryId, EndpointId, IncarnationId, PublicationId } from "../base/ids.ts";
+import type { AppId, DeliveryId, EndpointId, IncarnationId, KeyId, PublicationId } from "../base/ids.ts";
+import type { NewAuditEntry } from "../domain/audit.ts";
 import type { EndpointFigures } from "../domain/figures.ts";
 import type { PublicationProblem, StoredPublication } from "../domain/publication.ts";
 import type {
@@ -20,6 +21,7 @@ import type {
   KnownEndpoint,
   ListQuery,
   Page,
+  PublicKeyRecord,
   Reference,
   RemoveTarget,
   ResourceKind,
@@ -28,6 +30,7 @@ import type {
   Stats,
   StatsQuery,
   StoreHealth,
+  Usage,
   Wake,
 } from "./records.ts";
 import type {
@@ -88,7 +91,10 @@ export interface StoreWriter {
   settle(settlements: readonly Settlement[], breakers: readonly BreakerChange[]): Promise<SettleResult[]>;
   /** Takes over what voided or silent incarnations had leased: an `unknown` attempt each, due at once (see RescueResult). */
   rescue(deliveriesMax: number): Promise<RescueResult>;
-  /** Dead-letters what is past its deadline: `endpoint_disabled` where the endpoint is, else `expired`. */
+  /**
+   * Dead-letters what is past its deadline: `endpoint_disabled` where the endpoint is, else `expired`; and what has waited
+   * for 72 h (since it was due; held by its order: since it was made) at an endpoint that was unverified all that time.
+   */
   expire(deliveriesMax: number): Promise<DutyResult & { readonly ended: readonly EndedDelivery[] }>;
   /** New deliveries of stored events, by hand. */
   redeliver(redeliveries: readonly Redelivery[]): Promise<RedeliverResult[]>;
@@ -97,10 +103,15 @@ export interface StoreWriter {
     target: CancelTarget,
     deliveriesMax: number,
   ): Promise<DutyResult & { readonly ended: readonly EndedDelivery[] }>;
-  /** Creates or changes a row of configuration, and bumps its app's configVersion in the same transaction. */
-  save(change: Change): Promise<SaveResult>;
+  /**
+   * Creates or changes a row of configuration, and bumps its app's configVersion in the same transaction; in which `audit`
+   * is appended to the audit log, too, if the change is saved.
+   */
+  save(change: Change, audit?: NewAuditEntry): Promise<SaveResult>;
   /** Deletes. An endpoint's lane stops with the commit; its deliveries are for `cancel`. A payload's bytes are zeroed. */
-  remove(target: RemoveTarget): Promise<boolean>;
+  remove(target: RemoveTarget, audit?: NewAuditEntry): Promise<boolean>;
+  /** Adds to what was used of this day's quotas. */
+  use(usages: readonly Usage[]): Promise<void>;
   /** Takes a running replay one step further: its new deliveries and its cursor in one transaction. False: it runs no more, or stands elsewhere. */
   advanceReplay(step: ReplayStep): Promise<boolean>;
   /** Adds figures to the current minute of this node. */
@@ -119,7 +130,7 @@ export interface StoreReader {
     known: readonly KnownEndpoint[],
   ): Promise<{ readonly changed: readonly EndpointConfig[]; readonly gone: readonly EndpointId[] }>;
   find<Kind extends ResourceKind>(kind: Kind, reference: Reference): Promise<Resources[Kind] | undefined>;
-  /** One page, newest first (event types and attempts: first first). */
+  /** One page, newest first (event types and attempts: first first; audit: newest first, `oldestFirst` in the order of the chain). */
   list<Kind extends ResourceKind>(kind: Kind, query: ListQuery): Promise<Page<Resources[Kind]>>;
   /** Lanes with work that may run now, and when the next one will have. Pages by `after`, so that no lane starves. */
   dueLanes(query: DueQuery): Promise<DueLanes>;
@@ -131,5 +142,11 @@ export interface StoreReader {
   /** Events published inside users' own transactions and committed, the earliest first. */
   publications(limit: number): Promise<readonly StoredPublication[]>;
   stats(query: StatsQuery): Promise<Stats>;
+  /** Public keys, but for ended ones, of endpoints whose scheme signs with one, in the order of endpoint ids: of one app, or of all. */
+  publicKeys(query: { readonly appId?: AppId; readonly limit: number }): Promise<readonly PublicKeyRecord[]>;
+  /** What was used of this day's quotas (nothing used: not in the answer), and when the day ends. */
+  usage(
+    scopes: readonly (AppId | KeyId)[],
+  ): Promise<{ readonly usages: readonly Usage[]; readonly dayEndsInMs: number }>;
   health(): Promise<StoreHealth>;
 }

@@ -45,6 +45,8 @@ export interface NewEvent {
   readonly channels: readonly string[];
   readonly orderingKey: string | null;
   readonly deliverAtMs: number | null;
+  /** Through how many webhooks it came. */
+  readonly hops: number;
   readonly payload: Uint8Array;
   readonly dataStart: number;
   readonly dataEnd: number;
@@ -128,6 +130,7 @@ export interface ClaimedDelivery {
   readonly failures: number;
   /** All attempts, `unknown` ones included. */
   readonly attempts: number;
+  readonly hops: number;
   readonly payload: Uint8Array;
 }
 
@@ -208,10 +211,12 @@ export interface Beat {
   readonly validUntilMs: number;
   /** Living nodes that dispatch, itself included. */
   readonly dispatchers: number;
+  /** Living nodes that take events, itself included if it does. */
+  readonly publishers: number;
 }
 
 /** Duties that one node has at a time, for as long as it lives. */
-export type ExclusiveDuty = "replay" | "publications";
+export type ExclusiveDuty = "replay" | "publications" | "ownership";
 
 export interface Lease {
   readonly deliveryId: DeliveryId;

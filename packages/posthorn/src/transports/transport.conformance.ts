@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { PosthornError } from "../base/errors.ts";
 import { LIMITS } from "../domain/defaults.ts";
-import type { Receipt, Shipment, Transport } from "./transport.ts";
+import type { Question, Receipt, Reply, Shipment, TlsAccess, Transport } from "./transport.ts";
 
 /**
- * What a receiver does with a shipment:
- * accept it, refuse it, say nothing, answer a byte at a time for ever, answer without end, or break the connection.
+ * What a receiver does with a shipment: accept it, refuse it, say nothing, answer a byte at a time for ever, answer
+ * without end, or break the connection. To a question it "tells": `x-told` is `one, two`, and the body is what was asked.
  */
-export type ReceiverBehaviour = "accepts" | "refuses" | "silent" | "trickles" | "floods" | "breaks";
+export type ReceiverBehaviour = "accepts" | "refuses" | "silent" | "trickles" | "floods" | "breaks" | "tells";
 
 export interface ConformanceReceiver {
   readonly url: string;
@@ -25,6 +25,11 @@ export interface TransportHarness {
   readonly deserted: string;
   /** An address that the guard refuses. */
   readonly refused: string;
+  /** PEM: a certificate of a client with its chain, its key, and the authority; and a key that is another's. */
+  readonly clientCertificate: string;
+  readonly clientKey: string;
+  readonly authority: string;
+  readonly otherKey: string;
 }
 
 const TIMEOUT_MS = 150;
@@ -131,6 +136,81 @@ export function exerciseTransport(name: string, harness: TransportHarness): void
       );
     });
 
+    function ask(url: string, facts: Partial<Question> = {}): Promise<Reply> {
+      return transport.ask({ ...question, url, ...facts });
+    }
+
+    test("a question gets the answer with its headers and its body", async () => {
+      const receiver = await open("tells");
+      for (const method of ["GET", "POST", "OPTIONS"] as const) {
+        const body = method === "POST" ? Buffer.from("what?") : null;
+        const { outcome, headers, body: told } = await ask(receiver.url, { method, body });
+        assert.equal(outcome.kind, "succeeded", method);
+        assert.equal(headers["x-told"], "one, two");
+        assert.equal(Buffer.from(told).toString(), body === null ? "" : "what?");
+      }
+    });
+
+    test("a question without an answer has an outcome, and nothing else", async () => {
+      const silent = await open("silent");
+      const broken = await open("breaks");
+      const kinds: string[] = [];
+      for (const url of [silent.url, broken.url, harness.deserted, harness.refused]) {
+        const { outcome, headers, body } = await ask(url);
+        kinds.push(outcome.kind);
+        assert.deepEqual(headers, {});
+        assert.equal(body.length, 0);
+      }
+      assert.deepEqual(kinds, ["timed_out", "unreachable", "unreachable", "unreachable"]);
+    });
+
+    test("of an answer to a question at most 64 KiB are read, within its deadline", async () => {
+      const flood = await ask((await open("floods")).url, { timeoutMs: 5000 });
+      assert.ok(flood.body.length > LIMITS.responseBytesKeptMax && flood.body.length <= 64 * 1024);
+      const startedAt = performance.now();
+      await ask((await open("trickles")).url);
+      assert.ok(performance.now() - startedAt < TIMEOUT_MS + LATENESS_MS);
+    });
+
+    test("a field that may not have an address is named", () => {
+      assert.throws(() => transport.checkUrl(harness.refused, "/authentication/tokenUrl"), {
+        code: "invalid_url",
+        pointer: "/authentication/tokenUrl",
+      });
+    });
+
+    test("TLS that can be used is taken", () => {
+      const { clientCertificate, clientKey, authority: certificateAuthorities } = harness;
+      transport.checkTls(noTls);
+      transport.checkTls({ ...noTls, clientCertificate, clientKey });
+      transport.checkTls({ clientCertificate, clientKey, certificateAuthorities });
+    });
+
+    test("TLS that cannot be used is refused, with the field that is wrong and without the key", () => {
+      const { clientCertificate, clientKey, otherKey } = harness;
+      const nonsense = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n";
+      const cases: [string, Partial<TlsAccess>][] = [
+        ["/clientCertificate/certificate", { clientCertificate: "nonsense", clientKey }],
+        ["/clientCertificate/certificate", { clientCertificate: nonsense, clientKey }],
+        ["/clientCertificate/certificate", { clientCertificate: clientCertificate + clientKey, clientKey }],
+        ["/clientCertificate/certificate", { clientKey }],
+        ["/clientCertificate/privateKey", { clientCertificate }],
+        ["/clientCertificate/privateKey", { clientCertificate, clientKey: "nonsense" }],
+        ["/clientCertificate/privateKey", { clientCertificate, clientKey: otherKey }],
+        ["/certificateAuthorities", { certificateAuthorities: "nonsense" }],
+        ["/certificateAuthorities", { certificateAuthorities: nonsense }],
+      ];
+      for (const [pointer, tls] of cases) {
+        const error = failureOf(() => transport.checkTls({ ...noTls, ...tls }));
+        assert.ok(error instanceof PosthornError && error.code === "invalid_certificate", String(error));
+        assert.equal(error.pointer, pointer);
+        assert.ok(error.message.startsWith(`${pointer}: `), error.message);
+        const keyText = (key: string): string => key.split("\n")[1] ?? "";
+        for (const key of [clientKey, otherKey])
+          assert.ok(!JSON.stringify([error.message, error]).includes(keyText(key)));
+      }
+    });
+
     test("a closing transport lets a shipment under way come to its end", async () => {
       const closing = harness.createTransport();
       const receiver = await open("silent");
@@ -139,6 +219,18 @@ export function exerciseTransport(name: string, harness: TransportHarness): void
       assert.deepEqual((await shipped).outcome, { kind: "timed_out", phase: "response" });
     });
   });
+}
+
+const noTls: TlsAccess = { clientCertificate: null, clientKey: null, certificateAuthorities: null };
+const question: Question = { method: "GET", url: "", headers: {}, body: null, timeoutMs: TIMEOUT_MS };
+
+function failureOf(act: () => void): unknown {
+  try {
+    act();
+  } catch (error) {
+    return error;
+  }
+  assert.fail("nothing was refused");
 }
 
 const shipment: Shipment = {

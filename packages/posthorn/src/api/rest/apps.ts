@@ -1,6 +1,8 @@
 /** /v1/apps: the tenants. Every `{app}` is an id or a uid. */
 import { z } from "zod";
 import { type App, appCreateSchema, appUpdateSchema } from "../../domain/app.ts";
+import { appLimitsSchema } from "../../domain/limits.ts";
+import { ownershipPolicySchema } from "../../domain/ownership.ts";
 import type { Engine } from "../../engine/engine.ts";
 import {
   ADMIN,
@@ -10,6 +12,8 @@ import {
   pageAnswer,
   pageOf,
   pageQuery,
+  READ_ALL,
+  READ_APP,
   type Route,
   route,
   timeView,
@@ -22,19 +26,25 @@ export const appView = z
     name: z.string(),
     metadata: z.record(z.string(), z.string()),
     retentionDays: z.number(),
+    limits: appLimitsSchema,
+    ownershipCheck: ownershipPolicySchema
+      .nullable()
+      .describe("How its endpoints prove that they want their events; null: as the server has it"),
     createdAt: timeView,
     updatedAt: timeView,
   })
   .meta({ id: "App" });
 
 function viewApp(app: App): z.input<typeof appView> {
-  const { id, uid, name, metadata, retentionDays } = app;
+  const { id, uid, name, metadata, retentionDays, limits, ownershipCheck } = app;
   return {
     id,
     uid,
     name,
     metadata,
     retentionDays,
+    limits,
+    ownershipCheck,
     createdAt: iso(app.createdAtMs),
     updatedAt: iso(app.updatedAtMs),
   };
@@ -62,7 +72,7 @@ export function appRoutes({ apps }: Pick<Engine, "apps">): Route[] {
       path: "/v1/apps",
       tag,
       summary: "List the apps, newest first",
-      access: ADMIN,
+      access: READ_ALL,
       query: pageQuery,
       answers: [{ status: 200, description: "A page of apps", schema: pageOf(appView) }],
       handle: async ({ query }) => pageAnswer(await apps.list(query), viewApp),
@@ -72,7 +82,7 @@ export function appRoutes({ apps }: Pick<Engine, "apps">): Route[] {
       path: "/v1/apps/{app}",
       tag,
       summary: "Show an app",
-      access: ADMIN,
+      access: READ_APP,
       answers: one,
       handle: async ({ params }) => json(200, viewApp(await apps.get(params.app))),
     }),

@@ -2,24 +2,43 @@
 import type { FastifyRequest } from "fastify";
 import { PosthornError } from "../../base/errors.ts";
 import { parseInput } from "../../domain/input.ts";
+import { type Acting, actAs } from "../../engine/acting.ts";
+import { actorOf } from "../../engine/sessions.ts";
 import { parseJsonBody } from "./body.ts";
 import type { Answer, Route, RouteInput } from "./route.ts";
+import type { Narrow } from "./within.ts";
 
 export async function call(
   route: Route,
   request: FastifyRequest,
   bytes: Buffer | undefined,
+  narrow: Narrow,
+  setHeader: RouteInput["setHeader"],
 ): Promise<Answer> {
-  const input: RouteInput = {
+  const within = request.key?.appId ?? undefined;
+  const asked = {
     params: request.params as Record<string, string>,
     query: queryOf(route, request.query as Record<string, unknown>),
+  };
+  const input: RouteInput = {
+    ...(within === undefined ? asked : await narrow(route, within, asked)),
     headers: request.headers,
     bytes,
     json: () => parseJsonBody(bytes),
     key: request.key,
+    session: request.session,
+    address: request.clientAddress,
+    within,
+    setHeader,
   };
   if (route.body === undefined) refuseBody(input.json());
-  return route.handle(input);
+  if (route.audited === false) return route.handle(input);
+  return actAs(whoActs(request), () => route.handle(input));
+}
+
+function whoActs({ key, session, clientAddress: address, id: requestId }: FastifyRequest): Acting {
+  if (key === null) return { actor: { kind: "stranger" }, address, requestId };
+  return { actor: actorOf(key, session === null ? "key" : "session"), address, requestId };
 }
 
 function queryOf(route: Route, query: Record<string, unknown>): Record<string, unknown> {

@@ -1,5 +1,6 @@
 /** What came over a connection and is no request: answered by hand, because there is no request to answer. */
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { ERRORS, PosthornError } from "../../base/errors.ts";
 import { httpProblem, PROBLEM_CONTENT_TYPE, type Problem, problemOf } from "./problem.ts";
 
@@ -12,10 +13,14 @@ export function answerClientError(error: ClientError, socket: Socket): void {
   const broken = error.code === "ECONNRESET" || socket.destroyed || !socket.writable;
   // An answer that has begun cannot be followed by another one: only the end of the connection tells.
   if (broken || answering(socket)) return void socket.destroy();
-  const problem = problemFor(error);
+  endWithProblem(socket, problemFor(error));
+}
+
+/** Writes the answer by hand, and ends the connection. */
+export function endWithProblem(socket: Duplex, problem: Problem): void {
   const body = JSON.stringify(problem);
   socket.end(
-    `HTTP/1.1 ${problem.status} ${REASONS[problem.status] ?? ""}\r\nconnection: close\r\ncontent-type: ${PROBLEM_CONTENT_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    `HTTP/1.1 ${problem.status} ${REASONS[problem.status] ?? ""}\r\nconnection: close\r\nx-content-type-options: nosniff\r\ncontent-type: ${PROBLEM_CONTENT_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
   // Node has dropped the connection from its time limits by now: a client that never closes its side would keep it for ever.
   setTimeout(() => socket.destroy(), LINGER_MS).unref();
@@ -26,6 +31,8 @@ const LINGER_MS = 1000;
 
 const REASONS: Readonly<Record<number, string>> = {
   400: "Bad Request",
+  403: "Forbidden",
+  404: "Not Found",
   408: "Request Timeout",
   431: "Request Header Fields Too Large",
 };

@@ -8,15 +8,17 @@ import {
   DELIVERY_TRIGGERS,
   type Delivery,
 } from "../../domain/delivery.ts";
+import { type ShownAttempt, shownAttempt } from "../../domain/shown-outcome.ts";
 import type { Engine } from "../../engine/engine.ts";
 import {
-  ADMIN,
   iso,
   json,
+  MANAGE_APP,
   maybeTimeView,
   pageAnswer,
   pageOf,
   pageQuery,
+  READ_APP,
   type Route,
   referenceQuery,
   route,
@@ -49,12 +51,12 @@ const attemptView = z
     id: z.string(),
     number: z.number(),
     startedAt: timeView,
-    durationMs: z.number(),
+    durationMs: z.number().nullable().describe("null: not shown to the key of an app"),
     url: z.string(),
     outcome: z
       .looseObject({ kind: z.enum(OUTCOME_KINDS) })
       .describe(
-        "`succeeded` and `rejected` have `status` and `control`, `rejected` also `retryAfterMs`, `timed_out` has `phase`, `unreachable` has `cause` and `detail`, `invalid` has `detail`",
+        "`succeeded` and `rejected` have `status` and `control`, `rejected` also `retryAfterMs`, `timed_out` has `phase`, `unreachable` has `cause` and `detail`, `invalid` has `detail`. To the key of an app every cause by which nobody was reached is `unreachable`",
       ),
     responseBody: z.string().nullable().describe("The first 4 KiB of the answer, read as UTF-8"),
   })
@@ -86,7 +88,7 @@ function viewDelivery(delivery: Delivery): z.input<typeof deliveryView> {
   };
 }
 
-function viewAttempt(attempt: Attempt): z.input<typeof attemptView> {
+function viewAttempt(attempt: Attempt | ShownAttempt): z.input<typeof attemptView> {
   const { id, number, startedAtMs, durationMs, url, outcome, responseBody } = attempt;
   const answer = responseBody === null ? null : Buffer.from(responseBody).toString("utf8");
   return {
@@ -118,7 +120,8 @@ export function deliveryRoutes({ deliveries }: Pick<Engine, "deliveries">): Rout
       path: "/v1/deliveries",
       tag,
       summary: "List deliveries, newest first",
-      access: ADMIN,
+      access: READ_APP,
+      scope: "query",
       query: deliveryQuery,
       answers: [{ status: 200, description: "A page of deliveries", schema: pageOf(deliveryView) }],
       handle: async ({ query }) => pageAnswer(await deliveries.list(query), viewDelivery),
@@ -128,11 +131,13 @@ export function deliveryRoutes({ deliveries }: Pick<Engine, "deliveries">): Rout
       path: "/v1/deliveries/{delivery}",
       tag,
       summary: "Show a delivery with its attempts",
-      access: ADMIN,
+      access: READ_APP,
+      scope: "within",
       answers: [{ status: 200, description: "The delivery", schema: deliveryWithAttemptsView }],
-      async handle({ params }) {
-        const { delivery, attempts } = await deliveries.get(params.delivery);
-        return json(200, { ...viewDelivery(delivery), attempts: attempts.map(viewAttempt) });
+      async handle({ params, within }) {
+        const { delivery, attempts } = await deliveries.get(params.delivery, within);
+        const shown = within === undefined ? attempts : attempts.map(shownAttempt);
+        return json(200, { ...viewDelivery(delivery), attempts: shown.map(viewAttempt) });
       },
     }),
     route({
@@ -140,10 +145,11 @@ export function deliveryRoutes({ deliveries }: Pick<Engine, "deliveries">): Rout
       path: "/v1/deliveries/{delivery}/redeliver",
       tag,
       summary: "Make a new delivery of the same event, outside the endpoint's order",
-      access: ADMIN,
+      access: MANAGE_APP,
+      scope: "within",
       answers: [{ status: 202, description: "The new delivery's id", schema: z.object({ id: z.string() }) }],
-      async handle({ params }) {
-        const id = await deliveries.redeliver(params.delivery);
+      async handle({ params, within }) {
+        const id = await deliveries.redeliver(params.delivery, within);
         return json(202, { id }, { location: `/v1/deliveries/${id}` });
       },
     }),
@@ -152,9 +158,11 @@ export function deliveryRoutes({ deliveries }: Pick<Engine, "deliveries">): Rout
       path: "/v1/deliveries/{delivery}/cancel",
       tag,
       summary: "Cancel a pending delivery",
-      access: ADMIN,
+      access: MANAGE_APP,
+      scope: "within",
       answers: [{ status: 200, description: "The delivery", schema: deliveryView }],
-      handle: async ({ params }) => json(200, viewDelivery(await deliveries.cancel(params.delivery))),
+      handle: async ({ params, within }) =>
+        json(200, viewDelivery(await deliveries.cancel(params.delivery, within))),
     }),
   ];
 }

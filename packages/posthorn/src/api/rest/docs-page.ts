@@ -1,4 +1,5 @@
 /** The docs pages: plain HTML made from the API's own description, without a script. */
+import { hash } from "node:crypto";
 import { ERRORS } from "../../base/errors.ts";
 import type { OpenApi, Operation } from "./openapi.ts";
 import { HTTP_ERRORS } from "./problem.ts";
@@ -85,6 +86,9 @@ code,pre{font-family:ui-monospace,monospace;font-size:.9em}pre{overflow:auto;pad
 details{border-bottom:1px solid #8884;padding:.4rem 0}summary{cursor:pointer}.method{display:inline-block;min-width:4.5rem;font-weight:600}
 nav a{margin-right:.75rem}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884}
 tr:target{background:#fc06}a{color:LinkText}small{opacity:.7}`;
+
+/** As a Content-Security-Policy names it. */
+export const STYLE_HASH = `sha256-${hash("sha256", STYLE, "base64")}`;
 
 function anchor(tag: string): string {
   return tag.toLowerCase().replaceAll(" ", "-");

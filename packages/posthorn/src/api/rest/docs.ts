@@ -1,15 +1,11 @@
 /** /openapi.json, /docs and /docs/errors: the door describes itself. */
-import { docsPage, errorsPage } from "./docs-page.ts";
+import { docsPage, errorsPage, STYLE_HASH } from "./docs-page.ts";
 import { describeApi, type OpenApi } from "./openapi.ts";
 import { json, type Route, route } from "./route.ts";
+import { pageHeaders } from "./security-headers.ts";
 
-/** The pages hold no script and load nothing: one style sheet, inside. */
-const PAGE_HEADERS = {
-  "content-security-policy":
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-};
+/** The pages hold no script and load nothing: one style sheet, inside, known by its hash. */
+const PAGE_HEADERS = pageHeaders({ "style-src": `'${STYLE_HASH}'` });
 
 /** @param others every other route of the door */
 export function docsRoutes(others: readonly Route[], version: string): Route[] {

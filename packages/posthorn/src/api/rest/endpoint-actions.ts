@@ -2,11 +2,23 @@
 import { z } from "zod";
 import { secretRotateSchema } from "../../domain/endpoint.ts";
 import { replayCreateSchema } from "../../domain/replay.ts";
-import type { EndpointAction, Endpoints, EndpointView } from "../../engine/engine.ts";
+import type { EndpointAction, Endpoints } from "../../engine/engine.ts";
+import { endpointView, viewEndpoint } from "./endpoint-view.ts";
 import { replayView, viewReplay } from "./replays.ts";
-import { ADMIN, json, NO_STORE, type Route, route } from "./route.ts";
+import { json, MANAGE_APP, NO_STORE, type Route, route } from "./route.ts";
 
-const secretView = z.object({ secret: z.string().describe("`whsec_...`") }).meta({ id: "Secret" });
+const secretsView = z
+  .object({
+    secret: z.string().nullable().describe("`whsec_...`; null: the scheme signs with a key alone"),
+    publicKey: z.string().nullable().describe("`whpk_...`; null: the scheme signs with a secret alone"),
+    encryptionKey: z
+      .string()
+      .nullable()
+      .describe(
+        "Of `dir` encryption: base64url of 32 bytes; null after a rotation, which leaves it as it is",
+      ),
+  })
+  .meta({ id: "Secrets" });
 const testView = z.object({ eventId: z.string(), deliveryId: z.string() }).meta({ id: "TestEvent" });
 const dryRunView = z
   .object({
@@ -23,36 +35,40 @@ const ACTIONS: Readonly<Record<EndpointAction, string>> = {
   resume: "Resume a paused endpoint, with a ramp",
 };
 
-export function endpointActionRoutes(
-  endpoints: Endpoints,
-  endpointView: z.ZodType,
-  viewEndpoint: (endpoint: EndpointView) => unknown,
-): Route[] {
+export function endpointActionRoutes(endpoints: Endpoints): Route[] {
   const tag = "Endpoints";
-  const secret = [{ status: 200, description: "The signing secret", schema: secretView }];
+  const secrets = [{ status: 200, description: "What is used from now on", schema: secretsView }];
   return [
     route({
       method: "GET",
       path: "/v1/apps/{app}/endpoints/{endpoint}/secret",
       tag,
-      summary: "Reveal the signing secret",
-      access: ADMIN,
-      answers: secret,
-      handle: async ({ params }) =>
-        json(200, { secret: await endpoints.secret(params.app, params.endpoint) }, NO_STORE),
+      summary: "Reveal what deliveries are signed and encrypted with; the audit log says who did",
+      access: MANAGE_APP,
+      answers: secrets,
+      handle: async ({ params }) => json(200, await endpoints.secret(params.app, params.endpoint), NO_STORE),
     }),
     route({
       method: "POST",
       path: "/v1/apps/{app}/endpoints/{endpoint}/secret/rotate",
       tag,
-      summary: "Change the signing secret; the old one signs along until the overlap ends",
-      access: ADMIN,
+      summary:
+        "Change the signing secret and the signing key; the old ones sign along until the overlap ends",
+      access: MANAGE_APP,
       body: { schema: secretRotateSchema, required: false },
-      answers: secret,
-      handle: async ({ params, json: body }) => {
-        const rotated = await endpoints.rotateSecret(params.app, params.endpoint, body() ?? {});
-        return json(200, { secret: rotated }, NO_STORE);
-      },
+      answers: secrets,
+      handle: async ({ params, json: body }) =>
+        json(200, await endpoints.rotateSecret(params.app, params.endpoint, body() ?? {}), NO_STORE),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/apps/{app}/endpoints/{endpoint}/verify",
+      tag,
+      summary: "Check now whether the endpoint wants its events; what came of it stands in verification",
+      access: MANAGE_APP,
+      answers: [{ status: 200, description: "The endpoint", schema: endpointView }],
+      handle: async ({ params }) =>
+        json(200, viewEndpoint(await endpoints.verify(params.app, params.endpoint))),
     }),
     ...(Object.keys(ACTIONS) as EndpointAction[]).map((action) =>
       route({
@@ -60,7 +76,7 @@ export function endpointActionRoutes(
         path: `/v1/apps/{app}/endpoints/{endpoint}/${action}`,
         tag,
         summary: ACTIONS[action],
-        access: ADMIN,
+        access: MANAGE_APP,
         answers: [{ status: 200, description: "The endpoint", schema: endpointView }],
         handle: async ({ params }) =>
           json(200, viewEndpoint(await endpoints.act(params.app, params.endpoint, action))),
@@ -71,7 +87,7 @@ export function endpointActionRoutes(
       path: "/v1/apps/{app}/endpoints/{endpoint}/test",
       tag,
       summary: "Send a test event, made of the type's example, to this endpoint alone",
-      access: ADMIN,
+      access: MANAGE_APP,
       body: { schema: z.strictObject({ eventType: z.string() }), required: true },
       answers: [{ status: 202, description: "The event and its delivery", schema: testView }],
       handle: async ({ params, json: body }) =>
@@ -83,7 +99,7 @@ export function endpointActionRoutes(
       tag,
       summary:
         "Replay stored events; without states: every event of the window that matches the endpoint now",
-      access: ADMIN,
+      access: MANAGE_APP,
       body: { schema: replayCreateSchema, required: true },
       answers: [
         { status: 202, description: "The replay, running", schema: replayView },

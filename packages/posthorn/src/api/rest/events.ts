@@ -12,6 +12,7 @@ import {
   pageAnswer,
   pageOf,
   pageQuery,
+  READ_APP,
   type Route,
   referenceQuery,
   route,
@@ -72,7 +73,7 @@ const eventQuery = pageQuery.extend({
   until: timeQuery.optional(),
 });
 
-export function eventRoutes(engine: Pick<Engine, "publish" | "events">): Route[] {
+export function eventRoutes(engine: Pick<Engine, "publish" | "standings" | "events">): Route[] {
   const tag = "Events";
   const { events } = engine;
   return [
@@ -82,7 +83,8 @@ export function eventRoutes(engine: Pick<Engine, "publish" | "events">): Route[]
       path: "/v1/events",
       tag,
       summary: "List events, newest first, without their data",
-      access: ADMIN,
+      access: READ_APP,
+      scope: "query",
       query: eventQuery,
       answers: [{ status: 200, description: "A page of events", schema: pageOf(eventView) }],
       handle: async ({ query }) => pageAnswer(await events.list(query), viewEvent),
@@ -92,10 +94,11 @@ export function eventRoutes(engine: Pick<Engine, "publish" | "events">): Route[]
       path: "/v1/events/{event}",
       tag,
       summary: "Show an event with its data, exactly as accepted",
-      access: ADMIN,
+      access: READ_APP,
+      scope: "within",
       answers: [{ status: 200, description: "The event", schema: eventWithDataView }],
-      async handle({ params }) {
-        const { event, data } = await events.get(params.event);
+      async handle({ params, within }) {
+        const { event, data } = await events.get(params.event, within);
         return eventAnswer(event, data);
       },
     }),

@@ -4,6 +4,7 @@ import { PosthornError } from "../../base/errors.ts";
 import type { Key, KeyRole } from "../../domain/key.ts";
 import { allowedMethods, methodNotAllowed, noApi, noRoute } from "./no-route.ts";
 import type { Route } from "./route.ts";
+import { NOSNIFF } from "./security-headers.ts";
 
 type Hook = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void;
 
@@ -36,7 +37,7 @@ export function createGate({ routes, api, authenticate }: GateOptions): Gate {
 
   return {
     arrive(request, reply, done) {
-      reply.header("x-request-id", request.id);
+      reply.header("x-request-id", request.id).headers(NOSNIFF);
       if (request.is404) return done(lost(request, reply));
       if (request.headers["content-encoding"] !== undefined) return done(encoded(request));
       if (!draining) return done();
@@ -50,13 +51,18 @@ export function createGate({ routes, api, authenticate }: GateOptions): Gate {
       authenticate(secret).then((key) => {
         if (key === undefined) return done(unauthorized());
         request.key = key;
-        done(roles.includes(key.role) ? undefined : forbidden(key.role));
+        done(mayCall(key, roles) ? undefined : forbidden(key.role));
       }, done);
     },
     drain() {
       draining = true;
     },
   };
+}
+
+/** Deny by default: a role that is not known here stands in no list, and no key is half bound to an app. */
+export function mayCall({ role, appId }: Key, roles: readonly KeyRole[]): boolean {
+  return roles.includes(role) && (role === "app") === (appId !== null);
 }
 
 const KEY_CHARACTERS_MAX = 512;
@@ -76,7 +82,7 @@ function unauthorized(): PosthornError {
   );
 }
 
-function forbidden(role: string): PosthornError {
+export function forbidden(role: string): PosthornError {
   return new PosthornError("forbidden", `A key with the role ${role} may not do that.`);
 }
 

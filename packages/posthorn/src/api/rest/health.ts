@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Engine } from "../../engine/engine.ts";
 import { createMetrics } from "./metrics.ts";
-import { ADMIN, json, NO_STORE, type Route, route } from "./route.ts";
+import { json, NO_STORE, READ_ALL, type Route, route } from "./route.ts";
 
 export interface HealthOptions {
   /** /metrics without a key. */
@@ -71,7 +71,7 @@ export function healthRoutes(engine: Pick<Engine, "health" | "counters">, option
       path: "/metrics",
       tag,
       summary: "Figures of this node for Prometheus",
-      access: options.metricsOpen ? "open" : ADMIN,
+      access: options.metricsOpen ? "open" : READ_ALL,
       answers: [{ status: 200, description: "Prometheus text format 0.0.4", contentType: "text/plain" }],
       handle: async () => ({
         status: 200,

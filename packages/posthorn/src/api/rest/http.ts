@@ -1,16 +1,23 @@
 /** Fastify as the door uses it: the routes of the table on one side, the limits of HTTP on the other. */
 import type { IncomingMessage } from "node:http";
+import type { Server } from "node:https";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { newId } from "../../base/ids.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Key } from "../../domain/key.ts";
+import type { Session } from "../../domain/session.ts";
 import { type BodyLimits, BodyReader } from "./body.ts";
+import { type BrowserGateOptions, browserGuard, withTwins } from "./browser.ts";
 import { call } from "./call.ts";
 import { answerClientError } from "./client-error.ts";
 import { createGate } from "./gate.ts";
 import { NDJSON } from "./publish.ts";
 import { sendAnswer, sendError } from "./reply.ts";
 import type { Route } from "./route.ts";
+import type { Tls } from "./tls.ts";
+import { decorateWithClient, type TrustedProxies } from "./trusted-proxies.ts";
+import { refuseUpgrades } from "./upgrades.ts";
+import { checkScopes, type Narrow } from "./within.ts";
 
 export interface HttpLimits extends BodyLimits {
   readonly connectionsMax: number;
@@ -26,11 +33,17 @@ export interface HttpLimits extends BodyLimits {
   readonly closeGraceMs: number;
 }
 
-export interface HttpOptions {
+export interface HttpOptions extends BrowserGateOptions {
   readonly routes: readonly Route[];
   /** False: this node has not the role. */
   readonly api: boolean;
   authenticate(secret: string): Promise<Key | undefined>;
+  readonly narrow: Narrow;
+  /** undefined: HTTP. */
+  readonly tls: Tls | undefined;
+  readonly trustedProxies: TrustedProxies;
+  /** For whoever came over HTTPS (RFC 6797); 0: the header is not sent. */
+  readonly hstsSeconds: number;
   readonly logger: Logger;
   readonly requestLog: boolean;
   readonly limits: HttpLimits;
@@ -51,30 +64,46 @@ export interface Http {
 declare module "fastify" {
   interface FastifyRequest {
     key: Key | null;
+    session: Session | null;
   }
 }
 
 export function createHttp(options: HttpOptions): Http {
-  const { logger, limits } = options;
+  const { logger, limits, tls } = options;
+  checkScopes(options.routes);
   const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): void =>
     sendError(error, request, reply, logger);
-  const fastify = Fastify({ ...fastifyOptions(limits), frameworkErrors: fail as never });
+  const fastify = Fastify({
+    ...fastifyOptions(limits),
+    ...serverOptions(limits, tls),
+    frameworkErrors: fail as never,
+  }) as unknown as FastifyInstance;
   fastify.server.maxConnections = limits.connectionsMax;
   fastify.setErrorHandler(fail);
   fastify.decorateRequest("key", null);
-  const gate = createGate(options);
+  fastify.decorateRequest("session", null);
+  decorateWithClient(fastify, options.trustedProxies);
+  if (options.hstsSeconds > 0) stayWithHttps(fastify, options.hstsSeconds);
+  const routes = withTwins(options.routes);
+  const gate = createGate({ ...options, routes });
   fastify.addHook("onRequest", gate.arrive);
   if (options.requestLog) logRequests(fastify, logger);
   const bodies = new BodyReader(limits);
   readBodies(fastify, bodies);
-  for (const route of options.routes) {
+  refuseUpgrades(fastify.server, options);
+  const guardOf = ({ door, access }: Route) => {
+    if (door === "console") return { onRequest: browserGuard(options, access) };
+    return access === "open" ? {} : { onRequest: gate.guard(access) };
+  };
+  for (const route of routes) {
     fastify.route({
       method: route.method,
       url: route.path.replaceAll(/\{([a-zA-Z]+)\}/g, ":$1"),
-      ...(route.access === "open" ? {} : { onRequest: gate.guard(route.access) }),
+      ...guardOf(route),
       handler(request, reply) {
         const bytes = request.body as Buffer | undefined;
-        call(route, request, bytes)
+        const setHeader = (name: string, value: string): void => void reply.header(name, value);
+        call(route, request, bytes, options.narrow, setHeader)
           .then(
             (answer) => sendAnswer(reply, answer),
             (error: unknown) => fail(error, request, reply),
@@ -86,8 +115,14 @@ export function createHttp(options: HttpOptions): Http {
   return {
     inject: fastify.inject.bind(fastify),
     drain: gate.drain,
-    listen: (address) => listen(fastify, address),
-    close: () => closeWithin(fastify, limits.closeGraceMs),
+    async listen(address) {
+      const port = await listen(fastify, address);
+      tls?.follow(fastify.server as unknown as Server);
+      return { port, url: `${tls === undefined ? "http" : "https"}://${nameInUrl(address.host)}:${port}` };
+    },
+    async close() {
+      await Promise.all([tls?.duty.stop(), closeWithin(fastify, limits.closeGraceMs)]);
+    },
   };
 }
 
@@ -99,10 +134,6 @@ function fastifyOptions(limits: HttpLimits) {
     bodyLimit: limits.bodyBytesMax,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
-    http: {
-      headersTimeout: limits.headersTimeoutMs,
-      connectionsCheckingInterval: limits.timeoutCheckEveryMs,
-    },
     routerOptions: { maxParamLength: PARAMETER_CHARACTERS_MAX },
     return503OnClosing: false,
     clientErrorHandler: answerClientError,
@@ -111,6 +142,24 @@ function fastifyOptions(limits: HttpLimits) {
       return typeof given === "string" && REQUEST_ID.test(given) ? given : newId("req");
     },
   };
+}
+
+/** What node:http or node:https is made with. Nobody is sent on from HTTP to HTTPS: by then the key is out (ASVS 4.1.2). */
+function serverOptions(limits: HttpLimits, tls: Tls | undefined) {
+  const http = {
+    headersTimeout: limits.headersTimeoutMs,
+    connectionsCheckingInterval: limits.timeoutCheckEveryMs,
+  };
+  if (tls === undefined) return { http };
+  return { https: { ...http, ...tls.context, handshakeTimeout: limits.headersTimeoutMs } };
+}
+
+function stayWithHttps(fastify: FastifyInstance, seconds: number): void {
+  const value = `max-age=${seconds}`;
+  fastify.addHook("onRequest", (request, reply, done) => {
+    if (request.clientScheme === "https") reply.header("strict-transport-security", value);
+    done();
+  });
 }
 
 /** The door takes bodies as bytes, of two types; what they mean is for the route. */
@@ -130,22 +179,20 @@ function logRequests(fastify: FastifyInstance, logger: Logger): void {
     const durationMs = Math.round(reply.elapsedTime * 100) / 100;
     const route = request.routeOptions.url ?? null;
     const keyId = request.key?.id ?? null;
+    const address = request.clientAddress;
     logger.info(
-      { requestId, method, route, status: reply.statusCode, durationMs, keyId },
+      { requestId, method, route, status: reply.statusCode, durationMs, keyId, address },
       "request.answered",
     );
     done();
   });
 }
 
-async function listen(
-  fastify: FastifyInstance,
-  { host, port }: Address,
-): Promise<{ url: string; port: number }> {
+/** The port that it is, if any was welcome. */
+async function listen(fastify: FastifyInstance, { host, port }: Address): Promise<number> {
   await fastify.listen({ host, port });
   const bound = fastify.server.address();
-  const boundPort = typeof bound === "object" && bound !== null ? bound.port : port;
-  return { url: `http://${nameInUrl(host)}:${boundPort}`, port: boundPort };
+  return typeof bound === "object" && bound !== null ? bound.port : port;
 }
 
 function nameInUrl(host: string): string {

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { NODE_ROLES, type Node } from "../../domain/node.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { ADMIN, iso, json, pageAnswer, pageOf, pageQuery, type Route, route, timeView } from "./route.ts";
+import { iso, json, pageAnswer, pageOf, pageQuery, READ_ALL, type Route, route, timeView } from "./route.ts";
 
 const nodeView = z
   .object({
@@ -40,7 +40,7 @@ export function nodeRoutes({ nodes }: Pick<Engine, "nodes">): Route[] {
       path: "/v1/nodes",
       tag,
       summary: "List the nodes, newest first; those that ended stay for a while",
-      access: ADMIN,
+      access: READ_ALL,
       query: pageQuery,
       answers: [{ status: 200, description: "A page of nodes", schema: pageOf(nodeView) }],
       handle: async ({ query }) => pageAnswer(await nodes.list(query), viewNode),
@@ -50,7 +50,7 @@ export function nodeRoutes({ nodes }: Pick<Engine, "nodes">): Route[] {
       path: "/v1/nodes/{node}",
       tag,
       summary: "One node, by its id",
-      access: ADMIN,
+      access: READ_ALL,
       answers: [{ status: 200, description: "The node", schema: nodeView }],
       handle: async ({ params }) => json(200, viewNode(await nodes.get(params.node))),
     }),

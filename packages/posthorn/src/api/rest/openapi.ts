@@ -1,5 +1,6 @@
 /** The OpenAPI 3.1 description, made from the route table. */
 import { z } from "zod";
+import { COOKIE } from "./browser.ts";
 import { PROBLEM_CONTENT_TYPE } from "./problem.ts";
 import type { Route } from "./route.ts";
 
@@ -67,7 +68,10 @@ export function describeApi(routes: readonly Route[], version: string): OpenApi 
     paths,
     components: {
       schemas,
-      securitySchemes: { key: { type: "http", scheme: "bearer", description: "An API key, `phk_...`" } },
+      securitySchemes: {
+        key: { type: "http", scheme: "bearer", description: "An API key, `phk_...`" },
+        session: { type: "apiKey", in: "cookie", name: COOKIE, description: "A browser's session" },
+      },
     },
   };
 }
@@ -86,7 +90,7 @@ function describeRoute(route: Route, schemas: Record<string, Json>, problem: Jso
     operationId: operationId(route),
     tags: [route.tag],
     summary: route.summary,
-    security: route.access === "open" ? [] : [{ key: [] }],
+    security: route.access === "open" ? [] : [route.door === "console" ? { session: [] } : { key: [] }],
     parameters: [...pathParameters(route), ...queryParameters(route), ...headerParameters(route)],
     ...(route.body === undefined ? {} : { requestBody: requestBody(route.body, schemas) }),
     responses,

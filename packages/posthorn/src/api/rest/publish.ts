@@ -9,7 +9,8 @@ import type { Publication } from "../../domain/publication.ts";
 import { readPublications } from "../../domain/publication-reader.ts";
 import type { Engine, PublishOutcome } from "../../engine/engine.ts";
 import { problemOf, retryAfterOf } from "./problem.ts";
-import { ADMIN, type Answer, type Route, type RouteInput, route } from "./route.ts";
+import { rateLimitHeaders } from "./rate-limit.ts";
+import { type Answer, PUBLISH, type Route, type RouteInput, route } from "./route.ts";
 
 export const NDJSON = "application/x-ndjson";
 
@@ -33,13 +34,16 @@ const publicationInput = eventEnvelopeSchema
   .extend({ data: z.unknown().describe("Any JSON value; delivered byte for byte") })
   .meta({ id: "Publication" });
 
-export function publishRoute(engine: Pick<Engine, "publish">): Route {
+type PublishEngine = Pick<Engine, "publish" | "standings">;
+
+export function publishRoute(engine: PublishEngine): Route {
   return route({
     method: "POST",
     path: "/v1/events",
     tag: "Events",
     summary: "Publish an event, or up to 1,000 as an array or NDJSON; 202 means durable",
-    access: ADMIN,
+    access: PUBLISH,
+    audited: false,
     body: {
       schema: z.union([publicationInput, z.array(publicationInput).max(1000)]),
       required: true,
@@ -48,6 +52,8 @@ export function publishRoute(engine: Pick<Engine, "publish">): Route {
     requestHeaders: {
       "idempotency-key":
         "1-255 visible ASCII characters; the same key makes the same event within 24 h. Element i of a batch has `key:i`.",
+      "posthorn-hops":
+        "Of the webhook that this follows from, as it came: 0 to 255. Beyond 8 the event is refused, because it goes round in a circle.",
     },
     answers: [
       {
@@ -60,30 +66,52 @@ export function publishRoute(engine: Pick<Engine, "publish">): Route {
   });
 }
 
-async function publish(
-  engine: Pick<Engine, "publish">,
-  input: RouteInput<unknown, unknown>,
-): Promise<Answer> {
+async function publish(engine: PublishEngine, input: RouteInput<unknown, unknown>): Promise<Answer> {
   const { headers, bytes } = input;
-  const { batch, elements } = readPublications(bytes ?? Buffer.alloc(0), {
+  const hops = hopsOf(headers["posthorn-hops"]);
+  const { batch, elements: read } = readPublications(bytes ?? Buffer.alloc(0), {
     format: headers["content-type"]?.startsWith(NDJSON) === true ? "ndjson" : "json",
     idempotencyKey: idempotencyKeyOf(headers["idempotency-key"]),
   });
-  if (batch) return publishBatch(engine, elements);
+  const elements = hops === 0 ? read : read.map((element) => withHops(element, hops));
+  if (batch) return publishBatch(engine, input, elements);
   const [publication] = elements;
   if (publication === undefined || publication instanceof PosthornError) throw publication;
-  const [outcome] = await engine.publish([publication]);
+  const [outcome] = await publishNow(engine, input, [publication]);
   if (outcome === undefined) throw new Error("The engine gave no outcome.");
   if (outcome.kind === "refused") throw outcome.error;
   return { status: 202, body: resultText(outcome) };
 }
 
+/** How the caller stands towards its limits goes with the answer, whatever that is. */
+async function publishNow(
+  engine: PublishEngine,
+  { key, setHeader }: RouteInput<unknown, unknown>,
+  publications: readonly Publication[],
+): Promise<PublishOutcome[]> {
+  if (key === null) throw new Error("Publishing needs a key.");
+  const outcomes = await engine.publish(publications, key);
+  for (const [name, value] of rateLimitHeaders(engine.standings(key, appsOf(publications))))
+    setHeader(name, value);
+  return outcomes;
+}
+
+function appsOf(publications: readonly Publication[]): string[] {
+  const apps = new Set<string>();
+  for (const { envelope } of publications) {
+    const { app } = envelope as { readonly app?: unknown };
+    if (typeof app === "string") apps.add(app);
+  }
+  return [...apps];
+}
+
 async function publishBatch(
-  engine: Pick<Engine, "publish">,
+  engine: PublishEngine,
+  input: RouteInput<unknown, unknown>,
   elements: readonly (Publication | PosthornError)[],
 ): Promise<Answer> {
   const readable = elements.filter((element): element is Publication => !(element instanceof PosthornError));
-  const outcomes = readable.length === 0 ? [] : await engine.publish(readable);
+  const outcomes = readable.length === 0 ? [] : await publishNow(engine, input, readable);
   let next = 0;
   const results = elements.map((element): PublishOutcome => {
     if (element instanceof PosthornError) return { kind: "refused", error: element };
@@ -93,7 +121,7 @@ async function publishBatch(
   return { status: 202, body: `{"results":[${results.map(resultText).join(",")}]}` };
 }
 
-/** When not one element could be taken and the server is the reason, the whole batch is to be sent again later: 503. */
+/** When not one element could be taken and each could be later, the whole batch is to be sent again then: 429 or 503. */
 function refuseWhole(results: readonly PublishOutcome[]): void {
   const [first] = results;
   if (first?.kind !== "refused") return;
@@ -122,4 +150,22 @@ function idempotencyKeyOf(header: string | readonly string[] | undefined): strin
       value: header,
     },
   );
+}
+
+const HOPS = /^\d{1,3}$/;
+const HOPS_MAX = 255;
+
+function hopsOf(header: string | readonly string[] | undefined): number {
+  if (header === undefined) return 0;
+  const hops = typeof header === "string" && HOPS.test(header) ? Number(header) : Number.NaN;
+  if (hops <= HOPS_MAX) return hops;
+  throw new PosthornError(
+    "invalid_field",
+    `The header posthorn-hops must be a whole number from 0 to ${HOPS_MAX}. Pass it on as it came, or leave it out.`,
+    { pointer: "/posthorn-hops", value: header },
+  );
+}
+
+function withHops(element: Publication | PosthornError, hops: number): Publication | PosthornError {
+  return element instanceof PosthornError ? element : { ...element, hops };
 }

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { REPLAY_STATES, type Replay } from "../../domain/replay.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { ADMIN, iso, json, maybeTimeView, type Route, route, timeView } from "./route.ts";
+import { iso, json, MANAGE_APP, maybeTimeView, READ_APP, type Route, route, timeView } from "./route.ts";
 
 export const replayView = z
   .object({
@@ -48,18 +48,21 @@ export function replayRoutes({ replays }: Pick<Engine, "replays">): Route[] {
       path: "/v1/replays/{replay}",
       tag,
       summary: "Show a replay and how far it has come",
-      access: ADMIN,
+      access: READ_APP,
+      scope: "within",
       answers: one,
-      handle: async ({ params }) => json(200, viewReplay(await replays.get(params.replay))),
+      handle: async ({ params, within }) => json(200, viewReplay(await replays.get(params.replay, within))),
     }),
     route({
       method: "POST",
       path: "/v1/replays/{replay}/cancel",
       tag,
       summary: "Stop a replay; the deliveries that it has made stay",
-      access: ADMIN,
+      access: MANAGE_APP,
+      scope: "within",
       answers: one,
-      handle: async ({ params }) => json(200, viewReplay(await replays.cancel(params.replay))),
+      handle: async ({ params, within }) =>
+        json(200, viewReplay(await replays.cancel(params.replay, within))),
     }),
   ];
 }

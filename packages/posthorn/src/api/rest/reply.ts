@@ -14,6 +14,7 @@ import {
 } from "./problem.ts";
 import { NDJSON } from "./publish.ts";
 import type { Answer } from "./route.ts";
+import { NOSNIFF } from "./security-headers.ts";
 
 const JSON_CONTENT_TYPE = "application/json; charset=utf-8";
 
@@ -31,7 +32,7 @@ export function sendError(
   logger: Logger,
 ): void {
   // Once more: what the router refuses has not passed the gate.
-  reply.header("x-request-id", request.id);
+  reply.header("x-request-id", request.id).headers(NOSNIFF);
   const httpError = httpErrorOf(error);
   if (httpError !== undefined) {
     const detail = error instanceof Error ? error.message : "The request is not valid HTTP.";

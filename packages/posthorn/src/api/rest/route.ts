@@ -1,14 +1,36 @@
 /** A route of the door: what it is called, who may call it, what it takes and gives. OpenAPI is made from this table. */
 import type { IncomingHttpHeaders } from "node:http";
 import { z } from "zod";
+import type { AppId } from "../../base/ids.ts";
 import { LIMITS } from "../../domain/defaults.ts";
 import type { Key, KeyRole } from "../../domain/key.ts";
+import type { Session } from "../../domain/session.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** `open`: without a key. Else the roles that may; a role that is not listed may not. */
 export type Access = "open" | readonly KeyRole[];
 export const ADMIN: Access = ["admin"];
+/** Publishing. */
+export const PUBLISH: Access = ["admin", "publisher"];
+/** Reading what belongs to the platform as a whole. */
+export const READ_ALL: Access = ["admin", "viewer"];
+/** Reading what belongs to one app. */
+export const READ_APP: Access = ["admin", "viewer", "app"];
+/** Changing what belongs to one app, or seeing its secrets. */
+export const MANAGE_APP: Access = ["admin", "app"];
+/** Reading what is for everyone with a key: the event catalogue. */
+export const READ_CATALOGUE: Access = ["admin", "publisher", "viewer", "app"];
+
+/**
+ * How a route without `{app}` in its path keeps a key of the role `app` to its app. Such a route must have one:
+ * the server does not start without.
+ * - `query`: it lists, and `?app=` is the key's app, given or not.
+ * - `within`: it goes by an id, and its handler hands `within` to the engine.
+ * - `catalogue`: what it shows is the same for every app.
+ * - `caller`: it is about nothing but the caller's own key or session.
+ */
+export type Scope = "query" | "within" | "catalogue" | "caller";
 
 export interface RouteInput<Params = Record<string, string>, Query = Record<string, unknown>> {
   readonly params: Params;
@@ -23,6 +45,14 @@ export interface RouteInput<Params = Record<string, string>, Query = Record<stri
   json(): unknown;
   /** Null on open routes. */
   readonly key: Key | null;
+  /** Of the browser that calls; null at the machine door. */
+  readonly session: Session | null;
+  /** Where the request comes from: an IP address. */
+  readonly address: string;
+  /** The one app that the caller may see; undefined: all. An `{app}` and an `?app=` are that app's id already. */
+  readonly within: AppId | undefined;
+  /** Goes with the answer, and with the problem if it becomes one. */
+  setHeader(name: string, value: string): void;
 }
 
 export interface Answer {
@@ -49,6 +79,11 @@ export interface Route {
   readonly tag: string;
   readonly summary: string;
   readonly access: Access;
+  readonly scope?: Scope;
+  /** `console`: for browsers, see browser.ts. Unless given: for machines, with a bearer key. */
+  readonly door?: "console";
+  /** False: nothing it does is for the audit log, and nobody needs to be known for it deep below. */
+  readonly audited?: false;
   readonly query?: z.ZodObject;
   readonly body?: {
     readonly schema: z.ZodType;

@@ -3,6 +3,8 @@ import type { Logger } from "../../base/logger.ts";
 import { LIMITS } from "../../domain/defaults.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { appRoutes } from "./apps.ts";
+import { auditRoutes } from "./audit.ts";
+import { originOf } from "./browser.ts";
 import { deliveryRoutes } from "./deliveries.ts";
 import { docsRoutes } from "./docs.ts";
 import { endpointRoutes } from "./endpoints.ts";
@@ -11,12 +13,18 @@ import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
 import { holdRoutes } from "./hold.ts";
 import { createHttp, type Http, type HttpLimits } from "./http.ts";
+import { jwksRoutes } from "./jwks.ts";
 import { keyRoutes } from "./keys.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { publicationRoutes } from "./publications.ts";
 import { replayRoutes } from "./replays.ts";
 import type { Route } from "./route.ts";
+import { sessionRoutes } from "./sessions.ts";
 import { statsRoutes } from "./stats.ts";
+import type { Tls } from "./tls.ts";
+import { createTrustedProxies } from "./trusted-proxies.ts";
+import { verificationRoutes } from "./verifications.ts";
+import { createNarrow } from "./within.ts";
 
 /** What the door needs of the engine. */
 export type ServedEngine = Omit<Engine, "start" | "stop" | "feed">;
@@ -29,8 +37,16 @@ export interface RestServerOptions {
   readonly api?: boolean;
   /** /metrics without a key. */
   readonly metricsOpen?: boolean;
+  /** Where browsers find this server, where that is not the host that they ask: behind a proxy that hides it. */
+  readonly publicUrl?: string;
   /** One log line per request. */
   readonly requestLog?: boolean;
+  /** HTTPS; undefined: HTTP. */
+  readonly tls?: Tls | undefined;
+  /** Networks (CIDR) of proxies whose `X-Forwarded-*` count. */
+  readonly trustedProxies?: readonly string[];
+  /** How long browsers are to come over HTTPS only; 0: it is not said. */
+  readonly hstsSeconds?: number;
   readonly limits?: Partial<HttpLimits>;
 }
 
@@ -49,6 +65,9 @@ export interface RestServer {
   readonly inject: Http["inject"];
 }
 
+/** A year, as the lists of browsers want it. */
+export const HSTS_SECONDS = 31_536_000;
+
 export const HTTP_LIMITS: HttpLimits = {
   bodyBytesMax: LIMITS.batchBytesMax,
   bodiesBytesMax: 256 * 1024 * 1024,
@@ -60,8 +79,12 @@ export const HTTP_LIMITS: HttpLimits = {
   closeGraceMs: 10_000,
 };
 
+/** @throws PosthornError `invalid_field` for a trusted proxy that is no network */
 export function createRestServer(options: RestServerOptions): RestServer {
   const { engine, logger, version, api = true, metricsOpen = false, requestLog = false } = options;
+  const { tls, trustedProxies = [], hstsSeconds = HSTS_SECONDS } = options;
+  // Over plain HTTP the header means nothing (RFC 6797, 7.2).
+  const mayBeHttps = tls !== undefined || trustedProxies.length > 0;
   let stopping = false;
   const health = { metricsOpen, stopping: () => stopping };
   const routes = api ? restRoutes(engine, { version, ...health }) : healthRoutes(engine, health);
@@ -69,6 +92,12 @@ export function createRestServer(options: RestServerOptions): RestServer {
     routes,
     api,
     authenticate: (secret) => engine.keys.authenticate(secret),
+    narrow: createNarrow(engine),
+    tls,
+    trustedProxies: createTrustedProxies(trustedProxies),
+    hstsSeconds: mayBeHttps ? hstsSeconds : 0,
+    sessions: engine.sessions,
+    publicOrigin: originOf(options.publicUrl ?? ""),
     logger,
     requestLog,
     limits: { ...HTTP_LIMITS, ...options.limits },
@@ -99,6 +128,8 @@ export function restRoutes(
     ...deliveryRoutes(engine),
     ...appRoutes(engine),
     ...endpointRoutes(engine),
+    ...verificationRoutes(engine),
+    ...jwksRoutes(engine),
     ...replayRoutes(engine),
     ...statsRoutes(engine),
     ...eventTypeRoutes(engine),
@@ -106,6 +137,8 @@ export function restRoutes(
     ...nodeRoutes(engine),
     ...publicationRoutes(engine),
     ...holdRoutes(engine),
+    ...auditRoutes(engine),
+    ...sessionRoutes(engine),
     ...healthRoutes(engine, options),
   ];
   return [...routes, ...docsRoutes(routes, options.version)];

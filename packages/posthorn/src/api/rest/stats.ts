@@ -3,7 +3,7 @@ import { z } from "zod";
 import { OUTCOME_KINDS } from "../../domain/attempt.ts";
 import { type Figures, latencyQuantile } from "../../domain/figures.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { ADMIN, iso, json, type Route, referenceQuery, route, timeQuery, timeView } from "./route.ts";
+import { iso, json, READ_APP, type Route, referenceQuery, route, timeQuery, timeView } from "./route.ts";
 
 const figuresShape = {
   created: z.number().describe("Deliveries made"),
@@ -62,7 +62,7 @@ export function statsRoutes(engine: Pick<Engine, "stats">): Route[] {
       path: "/v1/apps/{app}/stats",
       tag: "Stats",
       summary: "Figures of an app or one of its endpoints, in all and per minute",
-      access: ADMIN,
+      access: READ_APP,
       query: statsQuery,
       answers: [{ status: 200, description: "The figures", schema: statsView }],
       async handle({ params, query }) {

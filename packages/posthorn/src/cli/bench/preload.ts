@@ -105,6 +105,7 @@ async function filler(
           channels: [],
           orderingKey: null,
           deliverAtMs: null,
+          hops: 0,
           payload: payload.bytes,
           dataStart: payload.dataStart,
           dataEnd: payload.dataEnd,

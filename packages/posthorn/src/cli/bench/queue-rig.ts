@@ -8,6 +8,8 @@ import {
   newAppId,
   newId,
 } from "../../base/ids.ts";
+import { NO_ACCESS } from "../../domain/endpoint.ts";
+import { NO_APP_LIMITS } from "../../domain/limits.ts";
 import type { ClaimedDelivery, Settlement, Store } from "../../store/store.ts";
 import type { Workspace } from "../proof/workspace.ts";
 import { type Costs, costsOfEach, readCosts } from "./costs.ts";
@@ -143,7 +145,15 @@ async function makePlace(store: Store): Promise<Place> {
   await store.write.save({
     kind: "app",
     create: true,
-    app: { id: app, uid: null, name: "bench", metadata: {}, retentionDays: 30 },
+    app: {
+      id: app,
+      uid: null,
+      name: "bench",
+      metadata: {},
+      retentionDays: 30,
+      limits: NO_APP_LIMITS,
+      ownershipCheck: null,
+    },
   });
   await store.write.save({
     kind: "endpoint",
@@ -164,12 +174,14 @@ async function makePlace(store: Store): Promise<Place> {
       ordering: "unordered",
       onDeadLetter: "continue",
       scheme: "standard",
+      ...NO_ACCESS,
       status: "enabled",
       disableReason: null,
       version: 1,
     },
     secrets: [],
     sealedHeaders: null,
+    sealedCredentials: null,
   });
   return { app, endpointId };
 }

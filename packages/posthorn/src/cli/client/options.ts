@@ -1,6 +1,7 @@
 /** The options that every command which speaks to a server has. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { CliError, EXIT_CODES } from "../exit-code.ts";
+import { trustAuthority } from "./authority.ts";
 import { Client } from "./client.ts";
 import { DATA_DIR_DEFAULT, findKey } from "./key-file.ts";
 
@@ -23,6 +24,14 @@ export function withClientOptions(command: Command): Command {
         "--data-dir <dir>",
         `where the server's admin.key is, if there is no key (POSTHORN_DATA_DIR, ${DATA_DIR_DEFAULT})`,
       ),
+    )
+    .addOption(
+      new Option(
+        "--ca <file>",
+        "PEM of the authority that signed the server's certificate, if it is no public one",
+      )
+        .env("POSTHORN_CA")
+        .argParser(trustAuthority),
     )
     .option("--timeout <seconds>", "for each request", numberOf, 30)
     .option("--json", "print one JSON document");

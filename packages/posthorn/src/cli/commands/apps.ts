@@ -1,4 +1,5 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
+import { OWNERSHIP_POLICIES } from "../../domain/ownership.ts";
 import { part } from "../client/client.ts";
 import {
   field,
@@ -24,6 +25,8 @@ interface AppFlags extends ClientFlags {
   name?: string;
   metadata?: unknown;
   retentionDays?: number;
+  limits?: unknown;
+  ownershipCheck?: string;
 }
 
 export function appsCommand(): Command {
@@ -31,6 +34,7 @@ export function appsCommand(): Command {
     "apps create --uid shop --name 'The shop'",
     "apps list",
     "apps get shop",
+    "apps update shop --limits '{\"eventsPerDay\": 100000}' --ownership-check challenge",
   ])
     .addCommand(create())
     .addCommand(list())
@@ -44,11 +48,23 @@ function withAppOptions(made: Command): Command {
     .option("--uid <uid>", "your own id for it; works wherever the id does")
     .option("--name <name>", "its name")
     .option("--metadata <json>", "an object of strings", jsonOf)
-    .option("--retention-days <days>", "how long its events are kept: 7, 30, 90 or 365", wholeNumberOf);
+    .option("--retention-days <days>", "how long its events are kept: 7, 30, 90 or 365", wholeNumberOf)
+    .option(
+      "--limits <json>",
+      'what it may use, e.g. {"eventsPerDay": 100000, "endpoints": 5}; what is left out is not limited',
+      jsonOf,
+    )
+    .addOption(
+      new Option(
+        "--ownership-check <policy>",
+        "how its endpoints prove that they want their events; default: as the server has it",
+      ).choices([...OWNERSHIP_POLICIES, "default"]),
+    );
 }
 
-function bodyOf({ uid, name, metadata, retentionDays }: AppFlags): object {
-  return { uid, name, metadata, retentionDays };
+function bodyOf({ uid, name, metadata, retentionDays, limits, ownershipCheck }: AppFlags): object {
+  const check = ownershipCheck === "default" ? null : ownershipCheck;
+  return { uid, name, metadata, retentionDays, limits, ownershipCheck: check };
 }
 
 function create(): Command {

@@ -1,6 +1,8 @@
 /** The settings of an endpoint as options. */
+import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { DEAD_LETTER_POLICIES, ORDERINGS } from "../../domain/endpoint.ts";
+import { messageOf } from "../../base/errors.ts";
+import { DEAD_LETTER_POLICIES, ORDERINGS, SCHEMES } from "../../domain/endpoint.ts";
 import { listOf, numberOf, wholeNumberOf } from "../client/options.ts";
 
 export interface EndpointFlags {
@@ -16,8 +18,14 @@ export interface EndpointFlags {
   retrySchedule?: number[];
   ordering?: string;
   onDeadLetter?: string;
+  scheme?: string;
   secret?: string;
+  signingKey?: string;
+  access?: object;
 }
+
+/** What `--access` may hold: it has secrets in it, and a command line stands in the list of processes. */
+const ACCESS_FIELDS = ["authentication", "clientCertificate", "certificateAuthorities", "encryption"];
 
 export function withEndpointOptions(command: Command): Command {
   return command
@@ -45,11 +53,20 @@ export function withEndpointOptions(command: Command): Command {
         DEAD_LETTER_POLICIES,
       ),
     )
-    .option("--secret <secret>", "whsec_...; made for you unless given");
+    .addOption(
+      new Option("--scheme <scheme>", "how requests are signed (default: standard)").choices(SCHEMES),
+    )
+    .option("--secret <secret>", "whsec_...; made for you unless given")
+    .option("--signing-key <key>", "whsk_...; made for you unless given")
+    .option(
+      "--access <file>",
+      `JSON with what the receiver asks for, any of ${ACCESS_FIELDS.join(", ")}`,
+      accessOf,
+    );
 }
 
 export function endpointBody(flags: EndpointFlags): object {
-  const { uid, description, filter, inFlightMax, timeoutMs, retrySchedule, ordering, onDeadLetter, secret } =
+  const { uid, description, filter, inFlightMax, timeoutMs, retrySchedule, ordering, onDeadLetter, scheme } =
     flags;
   return {
     uid,
@@ -64,7 +81,10 @@ export function endpointBody(flags: EndpointFlags): object {
     retrySchedule,
     ordering,
     onDeadLetter,
-    secret,
+    scheme,
+    secret: flags.secret,
+    signingKey: flags.signingKey,
+    ...flags.access,
   };
 }
 
@@ -72,6 +92,33 @@ function headerOf(text: string, previous: Record<string, string> = {}): Record<s
   const colon = text.indexOf(":");
   if (colon < 1) throw new InvalidArgumentError("It must be 'name: value'.");
   return { ...previous, [text.slice(0, colon).trim()]: text.slice(colon + 1).trim() };
+}
+
+function accessOf(file: string): object {
+  const access = objectIn(file);
+  const unknown = Object.keys(access).find((name) => !ACCESS_FIELDS.includes(name));
+  if (unknown === undefined) return access;
+  throw new InvalidArgumentError(
+    `It may hold ${ACCESS_FIELDS.join(", ")}, and has ${JSON.stringify(unknown)}.`,
+  );
+}
+
+/** The text of an error of JSON.parse quotes what it read: it is not shown. */
+function objectIn(file: string): object {
+  const text = readFile(file);
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  } catch {}
+  throw new InvalidArgumentError("The file must hold one JSON object.");
+}
+
+function readFile(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new InvalidArgumentError(`The file cannot be read: ${messageOf(error)}`);
+  }
 }
 
 function scheduleOf(text: string): number[] {

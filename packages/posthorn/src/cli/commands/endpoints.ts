@@ -22,6 +22,13 @@ interface Endpoint {
   breaker: string;
   eventTypes: string[];
   ordering: string;
+  verification: { problem: string | null } | null;
+}
+
+interface Secrets {
+  secret: string | null;
+  publicKey: string | null;
+  encryptionKey: string | null;
 }
 
 export function endpointsCommand(): Command {
@@ -30,6 +37,7 @@ export function endpointsCommand(): Command {
     "endpoints list shop",
     "endpoints test shop ep_... --event-type order.created",
     "endpoints rotate shop ep_... --overlap-seconds 3600",
+    "endpoints verify shop ep_...",
   ])
     .addCommand(create())
     .addCommand(list())
@@ -38,6 +46,7 @@ export function endpointsCommand(): Command {
     .addCommand(remove())
     .addCommand(secret())
     .addCommand(rotate())
+    .addCommand(verify())
     .addCommand(test());
   for (const [action, what] of Object.entries(ACTIONS)) made.addCommand(act(action, what));
   return made;
@@ -128,10 +137,10 @@ function remove(): Command {
 }
 
 function secret(): Command {
-  return one("secret", "print the signing secret").action(
+  return one("secret", "print the signing secret, or the public key to verify with").action(
     async (app: string, endpoint: string, flags: ClientFlags) => {
-      const answer = await clientOf(flags).get<{ secret: string }>(`${pathOf(app, endpoint)}/secret`);
-      showValue(answer.secret, answer, flags.json);
+      const answer = await clientOf(flags).get<Secrets>(`${pathOf(app, endpoint)}/secret`);
+      showValue(verifiesWith(answer), answer, flags.json);
     },
   );
 }
@@ -139,19 +148,38 @@ function secret(): Command {
 function rotate(): Command {
   return one("rotate", "change the signing secret and print the new one; the old one signs along for a while")
     .option("--secret <secret>", "whsec_...; made for you unless given")
+    .option("--signing-key <key>", "whsk_...; made for you unless given")
     .option("--overlap-seconds <seconds>", "how long the old one signs along (default: a day)", numberOf)
     .action(
       async (
         app: string,
         endpoint: string,
-        flags: ClientFlags & { secret?: string; overlapSeconds?: number },
+        flags: ClientFlags & { secret?: string; signingKey?: string; overlapSeconds?: number },
       ) => {
-        const body = { secret: flags.secret, overlapSeconds: flags.overlapSeconds };
+        const { secret, signingKey, overlapSeconds } = flags;
+        const body = { secret, signingKey, overlapSeconds };
         const path = `${pathOf(app, endpoint)}/secret/rotate`;
-        const answer = await clientOf(flags).post<{ secret: string }>(path, body);
-        showValue(answer.secret, answer, flags.json);
+        const answer = await clientOf(flags).post<Secrets>(path, body);
+        showValue(verifiesWith(answer), answer, flags.json);
       },
     );
+}
+
+/** What a receiver needs: one line, or with both one each. */
+function verifiesWith({ secret, publicKey }: Secrets): string {
+  return [secret, publicKey].filter((each) => each !== null).join("\n");
+}
+
+function verify(): Command {
+  return one("verify", "check now whether it wants its events").action(
+    async (app: string, endpoint: string, flags: ClientFlags) => {
+      const checked = await clientOf(flags).post<Endpoint>(`${pathOf(app, endpoint)}/verify`);
+      const problem = checked.verification?.problem ?? null;
+      if (flags.json) showOne(checked, true);
+      else
+        showDone(`${endpoint} is ${checked.status}.${problem === null ? "" : ` ${problem}`}`, checked, false);
+    },
+  );
 }
 
 function act(action: string, description: string): Command {

@@ -65,27 +65,22 @@ export function breakerStories(world: () => World): void {
     assert.equal((await lane(endpoint)).failingForMs, null);
   });
 
-  test("enabling a disabled endpoint starts anew: no old failures, a closed breaker", async () => {
-    const { app, endpoint } = await world().pair();
-    const sent = await world().send(app, endpoint);
-    await world().settle(sent, retryIn(0));
-    await setBreaker(endpoint, "open");
-    const status = (value: "disabled" | "enabled") =>
-      world().store.write.save({
-        kind: "endpoint_status",
-        endpointId: endpoint,
-        status: value,
-        disableReason: value === "disabled" ? "failing" : null,
-      });
-    await status("disabled");
-    await status("enabled");
-    const { breaker, failingForMs, backlog } = await lane(endpoint);
-    assert.deepEqual(
-      { breaker, failingForMs, backlog },
-      { breaker: "closed", failingForMs: null, backlog: true },
-    );
-    assert.equal(await world().isDue(endpoint), true);
-  });
+  for (const rested of ["disabled", "unverified"] as const) {
+    test(`enabling one that was ${rested} starts anew: no old failures, a closed breaker`, async () => {
+      const { app, endpoint } = await world().pair();
+      const sent = await world().send(app, endpoint);
+      await world().settle(sent, retryIn(0));
+      await setBreaker(endpoint, "open");
+      await world().status(endpoint, rested);
+      await world().status(endpoint, "enabled");
+      const { breaker, failingForMs, backlog } = await lane(endpoint);
+      assert.deepEqual(
+        { breaker, failingForMs, backlog },
+        { breaker: "closed", failingForMs: null, backlog: true },
+      );
+      assert.equal(await world().isDue(endpoint), true);
+    });
+  }
 
   test("backlog says whether a hand-off must queue behind something", async () => {
     const { app, endpoint } = await world().pair();

@@ -26,6 +26,7 @@ export function claimStories(world: () => World): void {
         orderKey: null,
         failures: 0,
         attempts: 0,
+        hops: 0,
         payload: Buffer.from(acceptance.event.payload),
       },
     );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { newAppId, newId } from "../../base/ids.ts";
+import { newId } from "../../base/ids.ts";
 import type { Endpoint } from "../../domain/endpoint.ts";
 import { fingerprint, type TestApp, type World } from "./world.conformance.ts";
 
@@ -51,7 +51,12 @@ export function configurationStories(world: () => World): void {
     versions.push(await world().version(app));
     await world().store.write.remove({ kind: "endpoint", id: endpoint });
     versions.push(await world().version(app));
-    const changed = { id: app.id, uid: null, name: "New name", metadata: { a: "b" }, retentionDays: 90 };
+    const changed = world().appOf({
+      id: app.id,
+      name: "New name",
+      metadata: { a: "b" },
+      retentionDays: 90,
+    });
     await world().store.write.save({ kind: "app", create: false, app: changed });
     versions.push(await world().version(app));
     assert.equal(new Set(versions).size, versions.length, versions.join(" "));
@@ -63,7 +68,7 @@ export function configurationStories(world: () => World): void {
 
   test("uids are unique while their owner lives, and free again afterwards", async () => {
     const app = await world().app({ uid: "taken" });
-    const other = { id: newAppId(), uid: "taken", name: "x", metadata: {}, retentionDays: 30 };
+    const other = world().appOf({ uid: "taken" });
     assert.deepEqual(await world().store.write.save({ kind: "app", create: true, app: other }), {
       kind: "uid_taken",
     });
@@ -75,14 +80,7 @@ export function configurationStories(world: () => World): void {
     const home = { id: other.id, locator: app.locator };
     const endpoint = await world().endpoint(home, { uid: "hook" });
     const second = world().endpointOf(home, { uid: "hook" });
-    const create = () =>
-      world().store.write.save({
-        kind: "endpoint",
-        create: true,
-        endpoint: second,
-        secrets: [],
-        sealedHeaders: null,
-      });
+    const create = () => world().store.write.save({ ...world().endpointChange(second), create: true });
     assert.deepEqual(await create(), { kind: "uid_taken" });
     await world().store.write.remove({ kind: "endpoint", id: endpoint });
     assert.deepEqual(await create(), { kind: "saved" });
@@ -118,7 +116,7 @@ export function configurationStories(world: () => World): void {
       disableReason: null,
     } as const;
     assert.deepEqual(await world().store.write.save(status), missing);
-    const nobody = { id: newAppId(), uid: null, name: "x", metadata: {}, retentionDays: 30 };
+    const nobody = world().appOf();
     assert.deepEqual(await world().store.write.save({ kind: "app", create: false, app: nobody }), missing);
     assert.deepEqual(await world().store.write.save({ kind: "key_used", id: newId("key") }), missing);
     assert.equal(await world().store.write.remove({ kind: "endpoint", id: newId("ep") }), false);
@@ -146,18 +144,12 @@ export function configurationStories(world: () => World): void {
   test("secrets are replaced as a whole, current first", async () => {
     const { app, endpoint } = await world().pair();
     const secrets = [
-      { sealed: Buffer.from("new"), expiresAtMs: null },
-      { sealed: Buffer.from("old"), expiresAtMs: 1_900_000_000_000 },
+      { sealed: Buffer.from("new"), expiresAtMs: null, publicKey: null },
+      { sealed: Buffer.from("old"), expiresAtMs: 1_900_000_000_000, publicKey: null },
     ];
     const sealedHeaders = Buffer.from("headers");
     const facts = world().endpointOf(app, { id: endpoint, version: 1 });
-    await world().store.write.save({
-      kind: "endpoint",
-      create: false,
-      endpoint: facts,
-      secrets,
-      sealedHeaders,
-    });
+    await world().store.write.save({ ...world().endpointChange(facts), secrets, sealedHeaders });
     const config = await world().store.read.find("endpoint", { id: endpoint });
     assert.deepEqual(
       config?.secrets.map(({ sealed, expiresAtMs }) => [Buffer.from(sealed).toString(), expiresAtMs]),
@@ -198,10 +190,8 @@ export function configurationStories(world: () => World): void {
   });
 
   test("keys are found by hash, remember their last use, and end when removed", async () => {
-    const id = newId("key");
+    const { id } = await world().key();
     const hash = fingerprint(id);
-    const key = { id, role: "admin", name: "ops", prefix: "phk_abc", expiresAtMs: null } as const;
-    await world().store.write.save({ kind: "key", key, hash });
     const found = await world().store.read.find("key", { hash });
     assert.equal(found?.id, id);
     assert.equal(found?.lastUsedAtMs, null);
@@ -212,13 +202,6 @@ export function configurationStories(world: () => World): void {
   });
 
   function update(app: TestApp, facts: Partial<Endpoint>) {
-    const endpoint = world().endpointOf(app, facts);
-    return world().store.write.save({
-      kind: "endpoint",
-      create: false,
-      endpoint,
-      secrets: [],
-      sealedHeaders: null,
-    });
+    return world().store.write.save(world().endpointChange(world().endpointOf(app, facts)));
   }
 }

@@ -146,13 +146,7 @@ export function orderStories(world: () => World): void {
       onDeadLetter: "continue",
       version: 1,
     });
-    const result = await world().store.write.save({
-      kind: "endpoint",
-      create: false,
-      endpoint: changed,
-      secrets: [],
-      sealedHeaders: null,
-    });
+    const result = await world().store.write.save(world().endpointChange(changed));
     assert.deepEqual(result, { kind: "saved" });
     assert.deepEqual(await claimed(endpoint), [second.id]);
   });

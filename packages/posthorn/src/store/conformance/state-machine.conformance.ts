@@ -8,6 +8,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { DeliveryId, EndpointId } from "../../base/ids.ts";
 import type { Delivery } from "../../domain/delivery.ts";
+import { ENDPOINT_STATUSES, type EndpointStatus } from "../../domain/endpoint.ts";
 import type { ClaimedDelivery, NextStep, Settlement } from "../store.ts";
 import {
   DAY,
@@ -34,7 +35,7 @@ type Move =
   | { readonly kind: "late"; readonly pick: number; readonly next: NextStep }
   | { readonly kind: "redeliver" | "cancel"; readonly pick: number }
   | { readonly kind: "expire" }
-  | { readonly kind: "status"; readonly endpoint: number; readonly status: "enabled" | "paused" | "disabled" }
+  | { readonly kind: "status"; readonly endpoint: number; readonly status: EndpointStatus }
   | { readonly kind: "unblock"; readonly endpoint: number };
 
 const pick = fc.nat(1000);
@@ -71,7 +72,7 @@ const move: fc.Arbitrary<Move> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("status" as const),
       endpoint,
-      status: fc.constantFrom("enabled" as const, "paused" as const, "disabled" as const),
+      status: fc.constantFrom(...ENDPOINT_STATUSES),
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("unblock" as const), endpoint }) },
@@ -252,7 +253,7 @@ class Run {
       await this.#world.store.write.cancel({ kind: "delivery", id: made.id, reason: "by_hand" }, 1);
   }
 
-  async #setStatus(endpointId: EndpointId, status: "enabled" | "paused" | "disabled"): Promise<void> {
+  async #setStatus(endpointId: EndpointId, status: EndpointStatus): Promise<void> {
     const disableReason = status === "disabled" ? "by_hand" : null;
     await this.#world.store.write.save({ kind: "endpoint_status", endpointId, status, disableReason });
     if (status !== "enabled") assert.deepEqual(await this.#world.claim(endpointId), []);
@@ -285,7 +286,7 @@ export function stateMachineStories(world: () => World): void {
           await run.drain();
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 }

@@ -11,12 +11,16 @@ import {
   newAppId,
   newId,
 } from "../../base/ids.ts";
+import type { App } from "../../domain/app.ts";
 import type { AttemptOutcome } from "../../domain/attempt.ts";
 import type { Delivery, DeliveryClass, DeliveryTrigger } from "../../domain/delivery.ts";
-import type { Endpoint } from "../../domain/endpoint.ts";
+import { type Endpoint, NO_ACCESS } from "../../domain/endpoint.ts";
+import type { Key } from "../../domain/key.ts";
+import { NO_APP_LIMITS, NO_KEY_LIMITS } from "../../domain/limits.ts";
 import type {
   Acceptance,
   AcceptResult,
+  Change,
   ClaimedDelivery,
   ClaimedLane,
   NewDelivery,
@@ -39,6 +43,11 @@ export interface TestApp {
   readonly id: AppId;
   readonly locator: number;
 }
+
+export type NewApp = Extract<Change, { kind: "app" }>["app"];
+export type NewKey = Extract<Change, { kind: "key" }>["key"];
+export type EndpointChange = Extract<Change, { kind: "endpoint" }>;
+export type NewEndpoint = EndpointChange["endpoint"];
 
 /** A delivery as the tests know it: enough to settle it. */
 export interface Sent {
@@ -88,15 +97,26 @@ export class World {
     this.node = await this.store.write.enlist(TEST_NODE);
   }
 
-  async app(facts: { uid?: string; retentionDays?: number } = {}): Promise<TestApp> {
-    const id = newAppId();
-    const { uid = null, retentionDays = 30 } = facts;
-    const app = { id, uid, name: "Shop", metadata: {}, retentionDays };
-    assert.deepEqual(await this.store.write.save({ kind: "app", create: true, app }), { kind: "saved" });
-    return { id, locator: locatorOf(id) };
+  appOf(facts: Partial<App> = {}): NewApp {
+    return {
+      id: newAppId(),
+      uid: null,
+      name: "Shop",
+      metadata: {},
+      retentionDays: 30,
+      limits: NO_APP_LIMITS,
+      ownershipCheck: null,
+      ...facts,
+    };
   }
 
-  endpointOf(app: TestApp, facts: Partial<Endpoint> = {}): Omit<Endpoint, "createdAtMs" | "updatedAtMs"> {
+  async app(facts: Partial<App> = {}): Promise<TestApp> {
+    const app = this.appOf(facts);
+    assert.deepEqual(await this.store.write.save({ kind: "app", create: true, app }), { kind: "saved" });
+    return { id: app.id, locator: locatorOf(app.id) };
+  }
+
+  endpointOf(app: TestApp, facts: Partial<Endpoint> = {}): NewEndpoint {
     return {
       id: newId("ep", app.locator),
       appId: app.id,
@@ -113,6 +133,7 @@ export class World {
       ordering: "unordered",
       onDeadLetter: "continue",
       scheme: "standard",
+      ...NO_ACCESS,
       status: "enabled",
       disableReason: null,
       version: 1,
@@ -120,18 +141,47 @@ export class World {
     };
   }
 
+  /** A change of an endpoint without anything secret. */
+  endpointChange(endpoint: NewEndpoint): EndpointChange {
+    return {
+      kind: "endpoint",
+      create: false,
+      endpoint,
+      secrets: [],
+      sealedHeaders: null,
+      sealedCredentials: null,
+    };
+  }
+
   async endpoint(app: TestApp, facts: Partial<Endpoint> = {}): Promise<EndpointId> {
     const endpoint = this.endpointOf(app, facts);
-    const secrets = [{ sealed: Buffer.from(`secret of ${endpoint.id}`), expiresAtMs: null }];
-    const result = await this.store.write.save({
-      kind: "endpoint",
-      create: true,
-      endpoint,
-      secrets,
-      sealedHeaders: null,
-    });
+    const secrets = [{ sealed: Buffer.from(`secret of ${endpoint.id}`), expiresAtMs: null, publicKey: null }];
+    const result = await this.store.write.save({ ...this.endpointChange(endpoint), create: true, secrets });
     assert.deepEqual(result, { kind: "saved" });
     return endpoint.id;
+  }
+
+  async status(endpointId: EndpointId, status: Endpoint["status"]): Promise<void> {
+    const change = { kind: "endpoint_status", endpointId, status, disableReason: null } as const;
+    assert.deepEqual(await this.store.write.save(change), { kind: "saved" });
+  }
+
+  /** A key, and what it was made with. */
+  async key(facts: Partial<Key> = {}): Promise<NewKey> {
+    const id = newId("key");
+    const key: NewKey = {
+      id,
+      role: "admin",
+      appId: null,
+      name: "ops",
+      limits: NO_KEY_LIMITS,
+      prefix: "phk_abc",
+      expiresAtMs: null,
+      ...facts,
+    };
+    const result = await this.store.write.save({ kind: "key", key, hash: fingerprint(id) });
+    assert.deepEqual(result, { kind: "saved" });
+    return key;
   }
 
   /** An app with one endpoint. */
@@ -180,6 +230,7 @@ export class World {
         channels: [],
         orderingKey: null,
         deliverAtMs: null,
+        hops: 0,
         payload,
         dataStart: 31,
         dataEnd: payload.length - 1,

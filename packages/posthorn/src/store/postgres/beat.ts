@@ -23,11 +23,14 @@ const BEAT: Statement = {
       WHERE number = $1 AND voided_at_ms IS NULL
       RETURNING number, now
     )
-    SELECT count(DISTINCT beaten.number)::integer AS beaten, count(node.number)::integer AS dispatchers
+    SELECT count(DISTINCT beaten.number)::integer AS beaten,
+      count(node.number) FILTER (WHERE 'dispatch' = ANY (node.roles))::integer AS dispatchers,
+      count(node.number) FILTER (WHERE 'api' = ANY (node.roles))::integer AS publishers
     FROM beaten LEFT JOIN posthorn.incarnations AS node
-      ON node.voided_at_ms IS NULL AND 'dispatch' = ANY (node.roles)
-        AND (node.number = beaten.number OR node.beat_at_ms >= beaten.now - $2::bigint)`,
+      ON node.voided_at_ms IS NULL AND (node.number = beaten.number OR node.beat_at_ms >= beaten.now - $2::bigint)`,
 };
+
+export const NOT_ALIVE: Beat = { alive: false, validUntilMs: 0, dispatchers: 0, publishers: 0 };
 
 export interface BeatQuery {
   /** Of the incarnation. */
@@ -38,9 +41,13 @@ export interface BeatQuery {
 }
 
 export async function sendBeat(run: Run, { number, deadAfterMs, sentMs }: BeatQuery): Promise<Beat> {
-  const [row] = await run<{ beaten: number; dispatchers: number }>(BEAT, [number, deadAfterMs]);
-  if (row === undefined || row.beaten === 0) return { alive: false, validUntilMs: 0, dispatchers: 0 };
-  return { alive: true, validUntilMs: validUntil(sentMs, deadAfterMs), dispatchers: row.dispatchers };
+  const [row] = await run<{ beaten: number; dispatchers: number; publishers: number }>(BEAT, [
+    number,
+    deadAfterMs,
+  ]);
+  if (row === undefined || row.beaten === 0) return NOT_ALIVE;
+  const { dispatchers, publishers } = row;
+  return { alive: true, validUntilMs: validUntil(sentMs, deadAfterMs), dispatchers, publishers };
 }
 
 function validUntil(sentMs: number, deadAfterMs: number): number {

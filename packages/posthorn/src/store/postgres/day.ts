@@ -9,6 +9,9 @@ export function dayOf(ms: number): Day {
   return new Date(ms).toISOString().slice(0, 10);
 }
 
+/** In a statement, the day of the time `now_ms`: in UTC, whatever time zone the session has. */
+export const DAY_OF_NOW = "date '1970-01-01' + (now_ms / 86400000)::integer";
+
 let lastDay = -1;
 let lastText = "";
 

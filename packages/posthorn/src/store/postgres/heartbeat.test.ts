@@ -121,7 +121,7 @@ describe("the heartbeat of a node", () => {
     await until(async () => (await heartSessions()) === 0);
   });
 
-  test("it counts the living nodes that dispatch", async () => {
+  test("it counts the living nodes that dispatch, and those that take events", async () => {
     const ids = [
       await hearts.enlist(SENDER),
       await hearts.enlist(DOOR),
@@ -131,6 +131,8 @@ describe("the heartbeat of a node", () => {
     const each = (id: IncarnationId, count: number) =>
       until(async () => (await hearts.beat(id)).dispatchers === count);
     for (const id of ids) await each(id, 2);
+    const takers = [SENDER, DOOR, SENDER].filter(({ roles }) => roles.includes("api")).length;
+    for (const id of ids) assert.equal((await hearts.beat(id)).publishers, takers);
     await hearts.retire(other);
     for (const id of [sender, door]) await each(id, 1);
   });

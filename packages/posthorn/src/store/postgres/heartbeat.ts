@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import { messageOf } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Beat } from "../store.ts";
+import { NOT_ALIVE } from "./beat.ts";
 import type { FromHeartbeat, HeartbeatSettings, ToHeartbeat } from "./heartbeat-thread.ts";
 import { Pulse } from "./pulse.ts";
 
@@ -41,7 +42,7 @@ export class Heartbeat {
     this.#exited = new Promise((exited) => {
       this.#worker.once("exit", () => {
         // The others give up whose heart has stopped.
-        this.#pulse.beat = { alive: false, validUntilMs: 0, dispatchers: 0 };
+        this.#pulse.beat = NOT_ALIVE;
         exited();
       });
     });

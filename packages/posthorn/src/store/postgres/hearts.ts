@@ -3,7 +3,7 @@ import { monotonicMs } from "../../base/clock.ts";
 import { messageOf } from "../../base/errors.ts";
 import type { IncarnationId } from "../../base/ids.ts";
 import type { Beat, NewNode } from "../store.ts";
-import { NODES_CHANNEL, sendBeat } from "./beat.ts";
+import { NODES_CHANNEL, NOT_ALIVE, sendBeat } from "./beat.ts";
 import type { Context } from "./context.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { enlist, retire } from "./write/nodes.ts";
@@ -49,7 +49,7 @@ export class Hearts {
     if (heartbeat !== undefined) return heartbeat.beat;
     const { connections } = this.#context;
     const [row] = await connections.runSafely<{ number: number }>("work", FIND, [incarnation]);
-    return row === undefined ? { alive: false, validUntilMs: 0, dispatchers: 0 } : this.#beat(row.number);
+    return row === undefined ? NOT_ALIVE : this.#beat(row.number);
   }
 
   async retire(incarnation: IncarnationId): Promise<void> {

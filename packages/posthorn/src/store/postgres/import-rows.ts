@@ -51,6 +51,11 @@ const CONFLICTS: Partial<Record<CarriedTable, readonly string[]>> = {
   idempotency: ["app_id", "key"],
 };
 
+/** Tables whose rows are put by the retention class of their app. */
+export function isPlacedByApp(table: CarriedTable): boolean {
+  return PLACINGS[table] !== undefined;
+}
+
 /** Tables with a partition for each day and class. */
 export const PARTITIONED: ReadonlySet<CarriedTable> = new Set(["events", "delivery_history", "attempts"]);
 

@@ -11,7 +11,7 @@ import {
 import { Connection } from "./connection.ts";
 import { dayOfId } from "./day.ts";
 import { COPIED, refuseStrangers, type TargetOptions, takeAlone } from "./import-checks.ts";
-import { insertOf, PARTITIONED, partitionsOf } from "./import-rows.ts";
+import { insertOf, isPlacedByApp, PARTITIONED, partitionsOf } from "./import-rows.ts";
 import {
   type ComparedStretch,
   tallyAttemptsByDay,
@@ -118,6 +118,11 @@ export class PostgresTarget {
   /** It is whole: from now on nodes may work on it. */
   async finish(prunedAtMs: number | null): Promise<void> {
     await this.#connection.query({ text: "UPDATE posthorn.facts SET pruned_at_ms = $1" }, [prunedAtMs]);
+    // The chain goes on where it was.
+    await this.#connection.query({
+      text: `UPDATE posthorn.audit_head SET number = last.number, hash = last.hash
+        FROM (SELECT number, hash FROM posthorn.audit_log ORDER BY number DESC LIMIT 1) last`,
+    });
     await this.#connection.query({ text: "UPDATE posthorn.copies SET finished_at_ms = posthorn.now_ms()" });
   }
 
@@ -199,8 +204,9 @@ export class PostgresTarget {
   }
 
   #hasStrangers({ table, rows }: CarriedRows): boolean {
+    if (!isPlacedByApp(table)) return false;
     const at = Math.max(placeOf(table, "of_app"), placeOf(table, "app_id"));
-    return at >= 0 && rows.some((row) => !this.#classes.has(row[at] as string));
+    return rows.some((row) => !this.#classes.has(row[at] as string));
   }
 
   async #makePartitions(part: CarriedRows, classOf: (appId: string) => number): Promise<void> {

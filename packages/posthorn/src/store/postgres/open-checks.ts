@@ -1,13 +1,14 @@
 /** What is looked at before a database is used, and before anything is written to it. Each refusal is one line that says what to do. */
 
+import { isSameCheck, WrongMasterKeyError } from "../wrong-master-key.ts";
 import { type Address, addressOf, explainRefusal } from "./address.ts";
 import { Connection } from "./connection.ts";
 import { type SchemaState, schemaState, schemaVersion } from "./migrate.ts";
 
 export interface Identity {
   readonly cluster: string;
-  /** undefined: nothing is compared. */
-  readonly keyCheck: Uint8Array | undefined;
+  /** Of the master keys that are here, first of the one that seals now. Empty: nothing is compared. */
+  readonly keyChecks: readonly Uint8Array[];
 }
 
 const VERSION_MIN = 15;
@@ -124,10 +125,15 @@ function refuseNewer({ version, oldestProgram }: SchemaState): void {
 }
 
 /**
- * Refuses another cluster's database, and a node with another master key. Before the schema is made there is nothing to
- * compare.
+ * Refuses another cluster's database, and a node without the master key that it is sealed under. Before the schema is made
+ * there is nothing to compare.
+ * @throws WrongMasterKeyError for the latter
  */
-export async function checkIdentity(connection: Connection, { cluster, keyCheck }: Identity): Promise<void> {
+export async function checkIdentity(
+  connection: Connection,
+  { cluster, keyChecks }: Identity,
+  url: string,
+): Promise<void> {
   const [found] = await connection.query<{ cluster: string | null; keyCheck: Buffer | null }>({
     text: `SELECT cluster, key_check AS "keyCheck" FROM posthorn.facts`,
   });
@@ -137,24 +143,23 @@ export async function checkIdentity(connection: Connection, { cluster, keyCheck 
         `give "${cluster}" a database of its own, or configure this node with the name "${found.cluster}".`,
     );
   }
-  if (found?.keyCheck != null && keyCheck !== undefined && !found.keyCheck.equals(keyCheck)) {
-    throw new Error(
-      "The secrets in this database were sealed with another master key than this node's: " +
-        "give every node the same POSTHORN_MASTER_KEY, or a copy of the same master.key.",
-    );
+  const check = found?.keyCheck ?? null;
+  if (check !== null && keyChecks.length > 0 && !keyChecks.some((ours) => isSameCheck(ours, check))) {
+    const { at, database } = addressOf(url);
+    throw new WrongMasterKeyError(`the database "${database}" at ${at}`);
   }
 }
 
 /** The first node to open a database gives it its identity; of two at once, one does, and the other is compared with it. */
-export async function claimIdentity(connection: Connection, identity: Identity): Promise<void> {
+export async function claimIdentity(connection: Connection, identity: Identity, url: string): Promise<void> {
   await connection.query(
     {
       text: `UPDATE posthorn.facts SET cluster = coalesce(cluster, $1), key_check = coalesce(key_check, $2)
         WHERE cluster IS NULL OR (key_check IS NULL AND $2::bytea IS NOT NULL)`,
     },
-    [identity.cluster, identity.keyCheck ?? null],
+    [identity.cluster, identity.keyChecks[0] ?? null],
   );
-  await checkIdentity(connection, identity);
+  await checkIdentity(connection, identity, url);
 }
 
 /** Refuses a machine whose clock is too far from the database's: ids, signatures and retry times would be wrong. */

@@ -1,15 +1,21 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { openTestDatabase, type TestDatabase } from "../../../test/postgres-database.ts";
+import { newId } from "../../base/ids.ts";
 import { silentLogger } from "../../base/logger.ts";
+import { NO_ACCESS } from "../../domain/endpoint.ts";
+import { NO_APP_LIMITS, NO_KEY_LIMITS } from "../../domain/limits.ts";
 import { Connection } from "./connection.ts";
+import { dayOfId } from "./day.ts";
 import { schemaVersion } from "./migrate.ts";
 import { type Opening, prepareDatabase } from "./opening.ts";
+import { openPostgresStore } from "./postgres.ts";
 
-const IDENTITY = { cluster: "shop", keyCheck: Buffer.from("check of the key") };
+const IDENTITY = { cluster: "shop", keyChecks: [Buffer.from("check of the key")] };
 
 describe("opening a database", () => {
   let database: TestDatabase;
@@ -194,15 +200,19 @@ describe("opening a database", () => {
       Array.from({ length: schemaVersion() }, (_, index) => index + 1),
     );
     await prepare();
-    await prepare({ identity: { cluster: "shop", keyCheck: undefined } });
+    await prepare({ identity: { cluster: "shop", keyChecks: [] } });
+    // An older key may still open what is sealed under it; the newer one seals.
+    await prepare({
+      identity: { cluster: "shop", keyChecks: [Buffer.from("newer"), ...IDENTITY.keyChecks] },
+    });
     assert.match(
       await refusal({ identity: { ...IDENTITY, cluster: "bank" } }),
       /belongs to the cluster "shop", and this node is configured for "bank"/,
     );
-    assert.match(
-      await refusal({ identity: { ...IDENTITY, keyCheck: Buffer.from("another") } }),
-      /sealed with another master key .*POSTHORN_MASTER_KEY/,
-    );
+    await assert.rejects(prepare({ identity: { ...IDENTITY, keyChecks: [Buffer.from("another")] } }), {
+      name: "WrongMasterKeyError",
+      message: /database "posthorn_test_\w+" at 127\.0\.0\.1:\d+ are sealed under another master key/,
+    });
     await admin.query({ text: "DROP SCHEMA posthorn CASCADE" });
   });
 
@@ -211,6 +221,68 @@ describe("opening a database", () => {
       ["shop", "bank"].map((cluster) => prepare({ identity: { ...IDENTITY, cluster } })),
     );
     assert.equal(results.filter(({ status }) => status === "fulfilled").length, 1);
+    await admin.query({ text: "DROP SCHEMA posthorn CASCADE" });
+  });
+
+  test("what a database of before the security work holds reads as having none of it, and older nodes go on", async () => {
+    const before = 7;
+    await admin.query({
+      text: `CREATE SCHEMA posthorn; CREATE TABLE posthorn.migrations (version integer PRIMARY KEY, name text NOT NULL,
+        oldest_program integer NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`,
+    });
+    for (let version = 1; version <= before; version++) {
+      const name = `${String(version).padStart(4, "0")}.sql`;
+      await admin.query({ text: readFileSync(new URL(`./migrations/${name}`, import.meta.url), "utf8") });
+      const insert = "INSERT INTO posthorn.migrations (version, name, oldest_program) VALUES ($1, $2, 0)";
+      await admin.query({ text: insert }, [version, name]);
+    }
+    const run = (text: string, values: readonly unknown[] = []) => admin.query({ text }, values);
+    const [app, endpoint, event, key] = [newId("app"), newId("ep"), newId("evt"), newId("key")];
+    const insertKey = `INSERT INTO posthorn.keys (id, hash, role, name, prefix, created_at_ms)
+      VALUES ($1, $2, 'admin', 'ops', 'phk_', 0)`;
+    await run(insertKey, [key, Buffer.from(key)]);
+    await run(
+      `INSERT INTO posthorn.apps (id, name, metadata, retention_days, config_version, created_at_ms, updated_at_ms)
+      VALUES ($1, 'Shop', '{}', 30, 1, 0, 0)`,
+      [app],
+    );
+    await run(
+      `INSERT INTO posthorn.endpoints (id, app_id, url, description, event_types, channels, in_flight_max, timeout_ms, retry_schedule,
+        ordering, on_dead_letter, scheme, status, secrets, version, created_at_ms, updated_at_ms)
+      VALUES ($1, $2, 'https://a.example/', '', '[]', '[]', 16, 1000, '[]', 'unordered', 'continue', 'standard', 'unverified',
+        '[{"sealed":"AAEC","expiresAtMs":null}]', 1, 0, 0)`,
+      [endpoint, app],
+    );
+    await run(
+      "INSERT INTO posthorn.lanes (endpoint_id, app_id, runnable, exclusive) VALUES ($1, $2, true, false)",
+      [endpoint, app],
+    );
+    const day = dayOfId(event, 0);
+    await run("SELECT posthorn.make_partitions(30::smallint, $1, $1)", [day]);
+    await run(
+      `INSERT INTO posthorn.events (accepted_at_ms, locator, day, data_start, data_end, delivery_count, fan_out_count, retention_days,
+        id, app_id, event_type, timestamp, payload) VALUES (0, 0, $1, 0, 2, 0, 0, 30, $2, $3, 'a.b', 't', '{}')`,
+      [day, event, app],
+    );
+
+    const store = await openPostgresStore({ url: database.url });
+    try {
+      const config = await store.read.find("endpoint", { id: endpoint });
+      assert.deepEqual({ ...config?.endpoint, ...NO_ACCESS }, config?.endpoint);
+      assert.equal(config?.sealedCredentials, null);
+      assert.equal(config?.secrets[0]?.publicKey, null);
+      assert.deepEqual((await store.read.find("app", { id: app }))?.limits, NO_APP_LIMITS);
+      const found = await store.read.find("key", { id: key });
+      assert.deepEqual([found?.appId, found?.limits], [null, NO_KEY_LIMITS]);
+      assert.equal((await store.read.find("event", { id: event }))?.hops, 0);
+      // What a node of the version before says: it knows no other columns and no other functions.
+      await run(insertKey, [newId("key"), Buffer.from("another")]);
+      const arrays = (count: number): string => Array(count).fill("'{}'").join(", ");
+      await run(`SELECT * FROM posthorn.accept(${arrays(44)}, '', 0, false)`);
+      await run(`SELECT * FROM posthorn.claim(${arrays(6)}, 0, 0)`);
+    } finally {
+      await store.close();
+    }
     await admin.query({ text: "DROP SCHEMA posthorn CASCADE" });
   });
 

@@ -23,11 +23,11 @@ export interface Opening {
 export async function prepareDatabase({ url, identity, wallMs, logger }: Opening): Promise<void> {
   await withConnection(url, async (connection) => {
     const { version } = await checkDatabase(connection, url);
-    if (version > 0) await checkIdentity(connection, identity);
+    if (version > 0) await checkIdentity(connection, identity, url);
     if (version > 0) await refuseUnfinishedCopy(connection);
     await checkClock(connection, wallMs);
     report(await migrate(connection), logger);
-    await claimIdentity(connection, identity);
+    await claimIdentity(connection, identity, url);
   });
 }
 

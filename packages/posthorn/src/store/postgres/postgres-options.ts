@@ -7,8 +7,11 @@ export interface PostgresOptions {
   readonly logger?: Logger;
   /** The name of the cluster; every node that shares the schema must have the same. Default `posthorn`. */
   readonly cluster?: string;
-  /** A check value of the master key: a node with another key is refused. Without it nothing is compared. */
-  readonly keyCheck?: Uint8Array;
+  /**
+   * Check values of the master keys that open its secrets, first of the one that seals now. A store that is sealed under none
+   * of them is refused with a WrongMasterKeyError. Empty: nothing is compared.
+   */
+  readonly keyChecks?: readonly Uint8Array[];
   /** Connections at most, those of its own for settling, listening and the heartbeat included. Default 12. */
   readonly connectionsMax?: number;
   /** How long idempotency keys are remembered. Default 24 h. */

@@ -5,6 +5,7 @@ import { PosthornError } from "../../base/errors.ts";
 import { newAppId } from "../../base/ids.ts";
 import { silentLogger } from "../../base/logger.ts";
 import { RETENTION_DAYS } from "../../domain/defaults.ts";
+import { NO_APP_LIMITS } from "../../domain/limits.ts";
 import type { NewNode, Store, Wake } from "../store.ts";
 import { Connection } from "./connection.ts";
 import { warningsOf } from "./health.ts";
@@ -43,7 +44,15 @@ describe("the PostgreSQL store", () => {
     store.write.save({
       kind: "app",
       create: true,
-      app: { id: newAppId(), uid: null, name: "Shop", metadata: {}, retentionDays },
+      app: {
+        id: newAppId(),
+        uid: null,
+        name: "Shop",
+        metadata: {},
+        retentionDays,
+        limits: NO_APP_LIMITS,
+        ownershipCheck: null,
+      },
     });
 
   const sessions = async (): Promise<number> => {

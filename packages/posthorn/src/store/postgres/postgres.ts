@@ -25,12 +25,19 @@ const CLUSTER_DEFAULT = "posthorn";
 
 /**
  * Opens the store, making or upgrading its schema. Rejects with one line that says what to do, before anything is written,
- * when the database cannot be reached or used, is of a newer posthorn, or belongs to another cluster.
+ * when the database cannot be reached or used, is of a newer posthorn, belongs to another cluster, or is sealed under another
+ * master key (WrongMasterKeyError).
  */
 export async function openPostgresStore(options: PostgresOptions): Promise<Store> {
-  const { url, logger = silentLogger, cluster = CLUSTER_DEFAULT, keyCheck, wallMs = Date.now } = options;
+  const {
+    url,
+    logger = silentLogger,
+    cluster = CLUSTER_DEFAULT,
+    keyChecks = [],
+    wallMs = Date.now,
+  } = options;
   const { settings, heartbeatMs, poolConnections } = completeOptions(options);
-  await prepareDatabase({ url, identity: { cluster, keyCheck }, wallMs, logger });
+  await prepareDatabase({ url, identity: { cluster, keyChecks }, wallMs, logger });
 
   const { patienceMs } = settings;
   const connections = new Pool({ url, connectionsMax: poolConnections, patienceMs });

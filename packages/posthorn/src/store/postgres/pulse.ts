@@ -5,8 +5,9 @@ import type { Beat } from "../store.ts";
 const ALIVE = 0;
 const VALID_UNTIL_US = 1;
 const DISPATCHERS = 2;
-const ADVANCED_MS = 3;
-const CELLS = 4;
+const PUBLISHERS = 3;
+const ADVANCED_MS = 4;
+const CELLS = 5;
 
 export type PulseMemory = SharedArrayBuffer;
 
@@ -24,12 +25,14 @@ export class Pulse {
       alive: Atomics.load(this.#cells, ALIVE) === 1n,
       validUntilMs: Number(Atomics.load(this.#cells, VALID_UNTIL_US)) / 1000,
       dispatchers: Number(Atomics.load(this.#cells, DISPATCHERS)),
+      publishers: Number(Atomics.load(this.#cells, PUBLISHERS)),
     };
   }
 
-  set beat({ alive, validUntilMs, dispatchers }: Beat) {
+  set beat({ alive, validUntilMs, dispatchers, publishers }: Beat) {
     Atomics.store(this.#cells, VALID_UNTIL_US, BigInt(Math.floor(validUntilMs * 1000)));
     Atomics.store(this.#cells, DISPATCHERS, BigInt(dispatchers));
+    Atomics.store(this.#cells, PUBLISHERS, BigInt(publishers));
     Atomics.store(this.#cells, ALIVE, alive ? 1n : 0n);
   }
 

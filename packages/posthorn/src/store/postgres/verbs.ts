@@ -9,8 +9,10 @@ import { config, refresh } from "./read/endpoints.ts";
 import { find } from "./read/find.ts";
 import { leases } from "./read/leases.ts";
 import { list } from "./read/list.ts";
+import { publicKeys } from "./read/public-keys.ts";
 import { publications } from "./read/publications.ts";
 import { stats } from "./read/stats.ts";
+import { usage } from "./read/usage.ts";
 import { accept } from "./write/accept.ts";
 import { claim } from "./write/claim.ts";
 import { cancel, expire } from "./write/ending.ts";
@@ -25,6 +27,7 @@ import { advanceReplay } from "./write/replays.ts";
 import { rescue } from "./write/rescue.ts";
 import { save } from "./write/save.ts";
 import { settle } from "./write/settle.ts";
+import { use } from "./write/usage.ts";
 
 type Verb<Args extends readonly unknown[], Result> = (context: Context, ...args: Args) => Promise<Result>;
 type Method<Args extends readonly unknown[], Result> = (...args: Args) => Promise<Result>;
@@ -46,6 +49,7 @@ export function writerOf(context: Context, hearts: Hearts): StoreWriter {
     cancel: method(cancel),
     save: method(save),
     remove: method(remove),
+    use: method(use),
     advanceReplay: method(advanceReplay),
     record: method(record),
     refusePublication: method(refusePublication),
@@ -64,6 +68,8 @@ export function readerOf(context: Context, health: HealthReader): StoreReader {
     leases: method(leases),
     publications: method(publications),
     stats: method(stats),
+    publicKeys: method(publicKeys),
+    usage: method(usage),
     health: method(() => health.read()),
   };
 }

@@ -13,8 +13,15 @@ const CHECKPOINT_PAGES = 2000;
 /** What a checkpoint leaves of a log that had to grow (under a long read) is cut to this. */
 const WAL_BYTES_KEPT = 64 * 1024 * 1024;
 
+/** How long a connection waits for a lock that another one has. */
+export const BUSY_TIMEOUT_MS = 5000;
+
+/**
+ * `secure_delete = FAST`: what is deleted or moved is overwritten with zeros in pages that are written anyhow, so that no
+ * old envelope of a secret lies between the rows. Measured: 1 % of the time that the queue's own statements take.
+ */
 export function openForWriting(file: string): DatabaseSync {
-  const db = new DatabaseSync(file, { timeout: 5000 });
+  const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
   try {
     db.exec(`
       PRAGMA journal_mode = WAL;
@@ -24,6 +31,7 @@ export function openForWriting(file: string): DatabaseSync {
       PRAGMA cache_size = -${WRITER_CACHE_KIB};
       PRAGMA mmap_size = 0;
       PRAGMA temp_store = MEMORY;
+      PRAGMA secure_delete = FAST;
     `);
     assertDurable(db);
     return db;
@@ -34,7 +42,7 @@ export function openForWriting(file: string): DatabaseSync {
 }
 
 export function openForReading(file: string): DatabaseSync {
-  const db = new DatabaseSync(file, { readOnly: true, timeout: 5000 });
+  const db = new DatabaseSync(file, { readOnly: true, timeout: BUSY_TIMEOUT_MS });
   db.exec(
     `PRAGMA cache_size = -${READER_CACHE_KIB}; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;`,
   );

@@ -9,7 +9,7 @@ import {
   type Stream,
   type Walked,
 } from "./export.ts";
-import { EVENTS, FIGURES, HISTORY, IDEMPOTENCY } from "./export-tables.ts";
+import { AUDIT, EVENTS, FIGURES, HISTORY, IDEMPOTENCY } from "./export-tables.ts";
 
 export interface Slice {
   readonly parts: readonly CarriedRows[];
@@ -44,6 +44,8 @@ export function sliceOf(source: SqliteSource, stream: Stream, position: Position
       return gather("idempotency", source.walk(NEXT.idempotency, position), position);
     case "figures":
       return gather("figures", source.walk(NEXT.figures, [...position, position[0] ?? 0], 3), position);
+    case "audit":
+      return gather("audit_log", source.walk(NEXT.audit, position), position);
     case "history":
       return history(source, position, since);
   }
@@ -54,10 +56,13 @@ const NEXT = {
   idempotency: `${IDEMPOTENCY} WHERE i.seq > ? ORDER BY i.seq LIMIT ${ROWS_MAX}`,
   figures: `${FIGURES} WHERE (f.minute_ms, f.endpoint_seq, f.incarnation_seq) > (?, ?, ?) AND f.minute_ms >= ?
     ORDER BY f.minute_ms, f.endpoint_seq, f.incarnation_seq LIMIT ${ROWS_MAX}`,
+  audit: `${AUDIT} WHERE l.number > ? ORDER BY l.number LIMIT ${ROWS_MAX}`,
   history: `${HISTORY} WHERE d.seq > ? AND d.seq <= ? AND d.finished_at_ms >= ? ORDER BY d.seq LIMIT ${ROWS_MAX}`,
 } as const;
 
-function gather(table: "events" | "idempotency" | "figures", found: Iterable<Walked>, from: Position): Slice {
+type Gathered = "events" | "idempotency" | "figures" | "audit_log";
+
+function gather(table: Gathered, found: Iterable<Walked>, from: Position): Slice {
   const rows: CarriedRow[] = [];
   let position = from;
   let bytes = 0;

@@ -7,7 +7,7 @@ const idOfDelivery = (seq: string): string =>
   `ifnull((SELECT id FROM delivery_history WHERE seq = ${seq}), (SELECT id FROM deliveries WHERE seq = ${seq}))`;
 
 /** The first column of those that grow is what they are walked by. */
-export const EVENTS = `SELECT e.seq, e.accepted_at_ms, e.deliver_at_ms, e.expunged_at_ms, e.data_start, e.data_end, e.delivery_count,
+export const EVENTS = `SELECT e.seq, e.accepted_at_ms, e.deliver_at_ms, e.hops, e.expunged_at_ms, e.data_start, e.data_end, e.delivery_count,
     e.fan_out_count, e.id, a.id, CASE WHEN e.delivery_count > 0 THEN ${idOfDelivery("e.delivery_first")} END,
     CASE WHEN e.delivery_count > 0 THEN ${idOfDelivery("e.delivery_first + e.delivery_count - 1")} END,
     e.uid, e.event_type, e.timestamp, e.channels, e.ordering_key, e.payload
@@ -36,6 +36,10 @@ export const FIGURES = `SELECT f.minute_ms, f.endpoint_seq, f.incarnation_seq, f
     f.dead_lettered, f.cancelled, f.succeeded, f.rejected, f.timed_out, f.unreachable, f.invalid, f.unknown, f.filter_errors, p.id, f.latency
   FROM figures f JOIN endpoints p ON p.seq = f.endpoint_seq`;
 
+export const AUDIT = `SELECT l.number, l.number, l.id, l.at_ms, l.actor, l.action, l.target, l.app_id, l.before, l.after, l.address,
+    l.request_id, l.previous_hash, l.hash
+  FROM audit_log l`;
+
 export const EXPUNGED = `SELECT e.id, a.id AS app_id, e.expunged_at_ms FROM events e JOIN apps a ON a.seq = e.app_seq
   WHERE e.expunged_at_ms IS NOT NULL ORDER BY e.seq`;
 
@@ -47,14 +51,16 @@ const soonestOf = (deliveryClass: number): string =>
 const SMALL = {
   event_types: `SELECT name, description, schema, example, group_name, deprecated, created_at_ms, updated_at_ms
     FROM event_types ORDER BY name`,
-  apps: `SELECT id, uid, name, metadata, retention_days, config_version, created_at_ms, updated_at_ms, removed_at_ms
+  apps: `SELECT id, uid, name, metadata, retention_days, limits, ownership_check, config_version, created_at_ms, updated_at_ms, removed_at_ms
     FROM apps ORDER BY seq`,
   endpoints: `SELECT p.id, a.id, p.uid, p.url, p.description, p.event_types, p.channels, p.filter, p.rate_limit_per_second, p.in_flight_max,
-      p.timeout_ms, p.retry_schedule, p.ordering, p.on_dead_letter, p.scheme, p.status, p.disable_reason, p.sealed_headers, p.seq,
+      p.timeout_ms, p.retry_schedule, p.ordering, p.on_dead_letter, p.scheme, p.status, p.disable_reason, p.access,
+      p.unverified_at_ms, p.sealed_headers, p.sealed_credentials, p.seq,
       p.version, p.created_at_ms, p.updated_at_ms, p.removed_at_ms, p.drained
     FROM endpoints p JOIN apps a ON a.seq = p.app_seq ORDER BY p.seq`,
-  // No number that was ever given is above the last delivery's.
-  lanes: `SELECT p.id, a.id, l.runnable, p.removed_at_ms IS NOT NULL, p.ordering <> 'unordered' OR p.rate_limit_per_second IS NOT NULL,
+  // No number that was ever given is above the last delivery's. For one node alone: as the shared store has it.
+  lanes: `SELECT p.id, a.id, l.runnable, p.removed_at_ms IS NOT NULL, p.ordering <> 'unordered' OR p.in_flight_max < 16
+        OR p.rate_limit_per_second IS NOT NULL OR p.access ->> '$.verification.grantedPerMinute' IS NOT NULL,
       (SELECT min(due) FROM (${[0, 1, 2].map(soonestOf).join(" UNION ALL ")})),
       max(ifnull((SELECT max(seq) FROM deliveries), 0), ifnull((SELECT max(seq) FROM delivery_history), 0)),
       l.breaker, l.probe_at_ms, l.probe_every_ms, l.failing_since_ms, l.failures, l.filter_errors, l.filter_error
@@ -62,7 +68,8 @@ const SMALL = {
   // The event may be gone: then no redelivery of it lifts the block.
   lane_blocks: `SELECT p.id, b.order_key, ifnull(e.id, ''), b.created_at_ms
     FROM lane_blocks b JOIN endpoints p ON p.seq = b.endpoint_seq LEFT JOIN events e ON e.seq = b.event_seq ORDER BY p.seq, b.order_key`,
-  keys: "SELECT id, hash, role, name, prefix, created_at_ms, expires_at_ms, last_used_at_ms FROM keys ORDER BY seq",
+  keys: `SELECT k.id, k.hash, k.role, a.id, k.name, k.limits, k.prefix, k.created_at_ms, k.expires_at_ms, k.last_used_at_ms
+    FROM keys k LEFT JOIN apps a ON a.seq = k.app_seq ORDER BY k.seq`,
   replays: `SELECT r.id, a.id, p.id, r.since_ms, r.until_ms, r.states, r.event_types, r.state, r.cursor, r.examined, r.created,
       r.created_at_ms, r.finished_at_ms
     FROM replays r JOIN apps a ON a.seq = r.app_seq JOIN endpoints p ON p.seq = r.endpoint_seq ORDER BY r.seq`,
@@ -95,17 +102,22 @@ const SECRETS_AT = placeOf("endpoints", "secrets");
 /** As the shared store writes them. What stands there is the endpoint's number. */
 function putSecrets(db: DatabaseSync, rows: readonly Cell[][]): void {
   const secrets = db.prepare(
-    "SELECT sealed, expires_at_ms AS expiresAtMs FROM endpoint_secrets WHERE endpoint_seq = ? ORDER BY position",
+    "SELECT sealed, expires_at_ms AS expiresAtMs, public_key AS publicKey FROM endpoint_secrets WHERE endpoint_seq = ? ORDER BY position",
   );
   for (const row of rows) {
     const found = secrets.all(row[SECRETS_AT] as number);
     row[SECRETS_AT] = JSON.stringify(
-      found.map(({ sealed, expiresAtMs }) => ({
-        sealed: Buffer.from(sealed as Uint8Array).toString("base64"),
+      found.map(({ sealed, expiresAtMs, publicKey }) => ({
+        sealed: base64Of(sealed as Uint8Array),
         expiresAtMs,
+        publicKey: publicKey === null ? null : base64Of(publicKey as Uint8Array),
       })),
     );
   }
+}
+
+function base64Of(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("base64");
 }
 
 /** Rows whose order of commit and order of ids may differ lie no further apart than this. */

@@ -3,7 +3,15 @@ import { timeOf } from "../../base/ids.ts";
 import { addTo, type Cell, placeOf, type Tallies, tallyOf } from "../carried.ts";
 import type { SqliteSource } from "./export.ts";
 import { pagesOf } from "./export-pages.ts";
-import { DELIVERIES, EVENTS, FIGURES, HISTORY, IDEMPOTENCY, type SmallTable } from "./export-tables.ts";
+import {
+  AUDIT,
+  DELIVERIES,
+  EVENTS,
+  FIGURES,
+  HISTORY,
+  IDEMPOTENCY,
+  type SmallTable,
+} from "./export-tables.ts";
 
 /** Of history and events: what ended, or was accepted, in this stretch of the store's time. To exclusive. */
 export interface Stretch {
@@ -121,6 +129,13 @@ export function* tallyAged(
     yield rows.length;
   }
   return oldestMs;
+}
+
+export function* tallyAudit(source: SqliteSource, tallies: Tallies): Generator<number> {
+  for (const rows of pagesOf(source, `${AUDIT} WHERE l.number > ? ORDER BY l.number`, [0])) {
+    for (const { cells } of rows) addTo(tallies, "all", tallyOf("audit_log", cells));
+    yield rows.length;
+  }
 }
 
 let lastDay = -1;

@@ -17,7 +17,7 @@ import { schemaVersion } from "./migrate.ts";
 import { DATABASE_FILE } from "./sqlite.ts";
 
 /** What grows with traffic, and is copied slice by slice. `history` brings the attempts along. */
-export const STREAMS = ["figures", "events", "history", "idempotency"] as const;
+export const STREAMS = ["figures", "events", "history", "idempotency", "audit"] as const;
 export type Stream = (typeof STREAMS)[number];
 
 /** Where the next slice begins: after the row with these numbers. */
@@ -125,6 +125,12 @@ export class SqliteSource {
     return row as unknown as { count: number; leased: number };
   }
 
+  /** Of the master key that its secrets are sealed under; null: nobody has said. */
+  keyCheck(): Uint8Array | null {
+    const row = this.#db.prepare("SELECT master_key_check AS keyCheck FROM store_facts").get();
+    return (row?.keyCheck ?? null) as Uint8Array | null;
+  }
+
   prunedAtMs(): number | null {
     return (this.#db.prepare("SELECT pruned_at_ms AS ms FROM store_facts").get()?.ms ?? null) as
       | number
@@ -138,11 +144,13 @@ export class SqliteSource {
       events: "events",
       history: "delivery_history",
       idempotency: "idempotency",
+      audit: "audit_log",
     }[stream];
+    const number = stream === "audit" ? "number" : "seq";
     const row =
       stream === "figures"
         ? this.#db.prepare("SELECT count(*) AS count FROM figures WHERE minute_ms >= ?").get(after)
-        : this.#db.prepare(`SELECT count(*) AS count FROM ${table} WHERE seq > ?`).get(after);
+        : this.#db.prepare(`SELECT count(*) AS count FROM ${table} WHERE ${number} > ?`).get(after);
     return Number(row?.count);
   }
 

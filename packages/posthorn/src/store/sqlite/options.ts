@@ -14,6 +14,8 @@ export interface SqliteSettings {
   readonly figuresMs: number;
   /** For tests: the file cannot grow beyond so many pages. null: no bound. */
   readonly pagesMax: number | null;
+  /** Of the master keys that open secrets, first that of the one which seals. Empty: nothing is compared. */
+  readonly keyChecks: readonly Uint8Array[];
   readonly clock: ClockMemory;
 }
 

@@ -49,6 +49,12 @@ export class ReaderClient implements StoreReader {
   stats(query: StatsQuery): Promise<Stats> {
     return this.#call("stats", [query]);
   }
+  publicKeys(query: Parameters<StoreReader["publicKeys"]>[0]): ReturnType<StoreReader["publicKeys"]> {
+    return this.#call("publicKeys", [query]);
+  }
+  usage(scopes: Parameters<StoreReader["usage"]>[0]): ReturnType<StoreReader["usage"]> {
+    return this.#call("usage", [scopes]);
+  }
   health(): Promise<StoreHealth> {
     return this.#call("health", []);
   }

@@ -3,19 +3,42 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, test } from "node:test";
+import { newId } from "../../base/ids.ts";
+import type { NewAuditEntry } from "../../domain/audit.ts";
+import { NO_ACCESS } from "../../domain/endpoint.ts";
+import { NO_APP_LIMITS, NO_KEY_LIMITS } from "../../domain/limits.ts";
 import { DAY, DELIVERED, type Sent, World } from "../conformance/world.conformance.ts";
+import type { Store } from "../store.ts";
+import { WrongMasterKeyError } from "../wrong-master-key.ts";
 import { assertDurable, openForReading } from "./database.ts";
 import { failureKind } from "./failure.ts";
 import { schemaVersion } from "./migrate.ts";
 import { openSqliteStore, type SqliteOptions } from "./sqlite.ts";
 
 const root = mkdtempSync(path.join(tmpdir(), "posthorn-sqlite-"));
-after(() => rmSync(root, { recursive: true, force: true }));
+const opened: Store[] = [];
+after(async () => {
+  // Those of stories that failed half way would keep the process from ending.
+  for (const store of opened) await store.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const AUDIT: NewAuditEntry = {
+  id: newId("aud"),
+  actor: { kind: "system" },
+  action: "store.test",
+  target: { kind: "store", id: "" },
+  appId: null,
+  before: null,
+  after: null,
+  address: null,
+  requestId: null,
+};
 
 let directories = 0;
 function newDirectory(): string {
@@ -25,7 +48,11 @@ function newDirectory(): string {
 
 async function openWorld(options: Partial<SqliteOptions> = {}): Promise<{ world: World; dataDir: string }> {
   const dataDir = options.dataDir ?? newDirectory();
-  const open = () => openSqliteStore({ reserveBytes: 0, ...options, dataDir });
+  const open = async () => {
+    const store = await openSqliteStore({ reserveBytes: 0, ...options, dataDir });
+    opened.push(store);
+    return store;
+  };
   const world = await World.open({ open, reopen: open, destroy: async () => {} });
   return { world, dataDir };
 }
@@ -129,12 +156,49 @@ describe("upgrades", () => {
     assert.equal(digest(), before);
   });
 
+  test("what an older posthorn stored is read as having none of what is new", async () => {
+    const dataDir = newDirectory();
+    mkdirSync(dataDir);
+    const db = new DatabaseSync(path.join(dataDir, "posthorn.db"));
+    const migrations = ["0001", "0002", "0003"];
+    for (const name of migrations)
+      db.exec(readFileSync(new URL(`./migrations/${name}.sql`, import.meta.url), "utf8"));
+    db.exec(`
+      INSERT INTO apps (seq, id, name, metadata, retention_days, config_version, created_at_ms, updated_at_ms)
+        VALUES (1, 'app_1', 'x', '{}', 30, 1, 0, 0);
+      INSERT INTO endpoints (seq, id, app_seq, url, description, event_types, channels, in_flight_max, timeout_ms, retry_schedule,
+        ordering, on_dead_letter, scheme, status, version, created_at_ms, updated_at_ms)
+        VALUES (1, 'ep_1', 1, 'u', '', '[]', '[]', 1, 1, '[]', 'unordered', 'continue', 'standard', 'enabled', 1, 0, 0);
+      INSERT INTO lanes (endpoint_seq, runnable) VALUES (1, 1);
+      INSERT INTO endpoint_secrets VALUES (1, 0, x'00', NULL);
+      INSERT INTO keys (id, hash, role, name, prefix, created_at_ms) VALUES ('key_1', x'00', 'admin', 'x', 'phk_', 0);
+      INSERT INTO events (seq, id, app_seq, event_type, timestamp, accepted_at_ms, delivery_first, delivery_count, fan_out_count,
+        data_start, data_end, payload) VALUES (1, 'evt_1', 1, 'a.b', 't', 0, 0, 0, 0, 0, 0, x'7b7d');
+      PRAGMA user_version = 3`);
+    db.close();
+    const store = await openSqliteStore({ dataDir });
+    const config = await store.read.config("app_1");
+    assert.deepEqual([config?.app.limits, config?.app.ownershipCheck], [NO_APP_LIMITS, null]);
+    const [endpoint] = config?.endpoints ?? [];
+    assert.deepEqual({ ...endpoint?.endpoint, ...NO_ACCESS }, endpoint?.endpoint);
+    assert.deepEqual(
+      [endpoint?.sealedCredentials, endpoint?.secrets.map(({ publicKey }) => publicKey)],
+      [null, [null]],
+    );
+    const key = await store.read.find("key", { id: "key_1" });
+    assert.deepEqual([key?.limits, key?.appId], [NO_KEY_LIMITS, null]);
+    assert.equal((await store.read.find("event", { id: "evt_1" }))?.hops, 0);
+    await store.close();
+  });
+
   test("the schema refuses impossible rows", async () => {
     const { world, dataDir } = await openWorld();
     const { app, endpoint } = await world.pair();
     const sent = await world.send(app, endpoint);
     await world.settle(sent, DELIVERED);
     const waiting = await world.publish(app, endpoint);
+    await world.key();
+    await world.store.write.save({ kind: "audit" }, AUDIT);
     await world.store.close();
     const db = new DatabaseSync(path.join(dataDir, "posthorn.db"));
     for (const impossible of [
@@ -149,10 +213,45 @@ describe("upgrades", () => {
       "UPDATE lanes SET breaker = 'open'",
       "UPDATE lanes SET failures = 1",
       "UPDATE endpoints SET disable_reason = 'gone'",
+      "UPDATE endpoints SET unverified_at_ms = 1",
+      "UPDATE keys SET role = 'app'",
+      "UPDATE events SET hops = -1",
+      "UPDATE audit_log SET action = 'nothing'",
+      "DELETE FROM audit_log",
+      "INSERT OR REPLACE INTO audit_log SELECT * FROM audit_log",
+      `INSERT OR REPLACE INTO audit_log SELECT number + 1, id, at_ms, actor, action, target, app_id, before, after, address,
+        request_id, previous_hash, hash FROM audit_log`,
     ]) {
       assert.throws(() => db.exec(impossible), /constraint|never changes/i, impossible);
     }
     db.close();
+  });
+});
+
+describe("the master key", () => {
+  const [first, second] = [Buffer.alloc(16, 1), Buffer.alloc(16, 2)];
+  const refusal = (dataDir: string) => (error: unknown) => {
+    assert(error instanceof WrongMasterKeyError, String(error));
+    assert(error.message.includes(dataDir) && error.store.includes(dataDir), error.message);
+    return true;
+  };
+
+  test("is remembered from the first start on, and another one is refused", async () => {
+    const { world, dataDir } = await openWorld({ keyChecks: [first] });
+    await world.store.close();
+    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [second] }), refusal(dataDir));
+    // Either nothing is compared, or one of those that open secrets is it.
+    for (const keyChecks of [[], [second, first], [first]])
+      await (await openSqliteStore({ dataDir, keyChecks })).close();
+    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [second] }), refusal(dataDir));
+  });
+
+  test("is another one once every secret is sealed under it", async () => {
+    const { world, dataDir } = await openWorld({ keyChecks: [first] });
+    await world.store.write.save({ kind: "master_key", check: second });
+    await world.store.close();
+    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [first] }), refusal(dataDir));
+    await (await openSqliteStore({ dataDir, keyChecks: [second, first] })).close();
   });
 });
 
@@ -237,6 +336,62 @@ describe("bytes", () => {
       assert(!inFiles(dataDir, secret), `of ${size} bytes`);
     }
     await world.store.close();
+  });
+
+  test("an envelope that was replaced or removed is nowhere in the data directory any more", async () => {
+    const { world, dataDir } = await openWorld();
+    const app = await world.app();
+    // Long ones lie in pages of their own.
+    for (const length of [60, 6000]) {
+      const envelope = (name: string) => Buffer.from(`${name} ${length} `.padEnd(length, `${name}${length}`));
+      const isThere = (name: string) => inFiles(dataDir, `${name} ${length} `);
+      const endpoint = world.endpointOf(app);
+      const change = (version: number, [secret, headers, credentials]: readonly string[]) => ({
+        ...world.endpointChange({ ...endpoint, version }),
+        create: version === 0,
+        secrets: [{ sealed: envelope(secret ?? ""), expiresAtMs: null, publicKey: null }],
+        sealedHeaders: headers === undefined ? null : envelope(headers),
+        sealedCredentials: credentials === undefined ? null : envelope(credentials),
+      });
+      const [old, young] = [
+        ["olds", "oldh", "oldc"],
+        ["news", "newh", "newc"],
+      ] as const;
+      await world.store.write.save(change(0, old));
+      // Moves the row about, with what it holds, among others.
+      for (let version = 1; version <= 5; version++) {
+        const next = change(version, old);
+        const description = "x".repeat((version * 700) % 900);
+        await world.store.write.save({ ...next, endpoint: { ...next.endpoint, description } });
+        for (let n = 0; n < 3; n++) await world.endpoint(app, { description: "y".repeat(300) });
+      }
+      for (const name of old) assert.equal(isThere(name), true, name);
+      assert.deepEqual(await world.store.write.save(change(6, young)), { kind: "saved" });
+      for (const name of old) assert.equal(isThere(name), false, name);
+      for (const name of young) assert.equal(isThere(name), true, name);
+      await world.store.write.remove({ kind: "endpoint", id: endpoint.id });
+      for (const name of young) assert.equal(isThere(name), false, name);
+    }
+    await world.store.close();
+  });
+
+  test("a long read keeps the log, and with it old envelopes, but not the writer", async () => {
+    const { world, dataDir } = await openWorld();
+    const { app, endpoint } = await world.pair();
+    const old = `secret of ${endpoint}`;
+    const reader = openForReading(path.join(dataDir, "posthorn.db"));
+    reader.exec("BEGIN");
+    reader.prepare("SELECT count(*) FROM endpoints").get();
+    const begunMs = performance.now();
+    for (const version of [1, 2, 3])
+      await world.store.write.save(world.endpointChange(world.endpointOf(app, { id: endpoint, version })));
+    await world.publish(app, endpoint);
+    assert(performance.now() - begunMs < 2000, "it does not wait for the reader");
+    assert(inFiles(dataDir, old));
+    reader.exec("COMMIT");
+    reader.close();
+    await world.store.close();
+    assert(!inFiles(dataDir, old));
   });
 
   test("a backup made under load is whole, private, and opens", async () => {

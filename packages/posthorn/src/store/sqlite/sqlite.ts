@@ -28,6 +28,11 @@ export interface SqliteOptions {
   readonly reserveBytes?: number;
   /** How long figures and finished replays are kept. Default 90 days. */
   readonly figuresMs?: number;
+  /**
+   * Check values (security/master-key.ts) of the master keys that open secrets, first that of the one which seals. A store
+   * without one keeps the first. Default: nothing is compared.
+   */
+  readonly keyChecks?: readonly Uint8Array[];
   /** For tests: the file cannot grow beyond so many pages of 4 KiB. */
   readonly maxPageCount?: number;
   /**
@@ -42,7 +47,8 @@ const DAY_MS = 86_400_000;
 
 /**
  * Opens the store, making or upgrading its database. Rejects when another process has the directory, when the database is
- * of a newer posthorn, or when SQLite does not keep what was answered.
+ * of a newer posthorn, or when SQLite does not keep what was answered; with WrongMasterKeyError, when its secrets are
+ * sealed under a master key that is none of `keyChecks`.
  */
 export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
   const dataDir = path.resolve(options.dataDir);
@@ -55,6 +61,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
     reserveBytes: options.reserveBytes ?? 256 * 1024 * 1024,
     figuresMs: options.figuresMs ?? 90 * DAY_MS,
     pagesMax: options.maxPageCount ?? null,
+    keyChecks: options.keyChecks ?? [],
     clock: createClockMemory(),
   };
   const logger = options.logger ?? silentLogger;

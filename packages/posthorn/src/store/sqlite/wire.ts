@@ -6,6 +6,7 @@
 import type { ErrorCode } from "../../base/errors.ts";
 import { messageOf, PosthornError } from "../../base/errors.ts";
 import type { StoreReader, StoreWriter } from "../store.ts";
+import { WrongMasterKeyError } from "../wrong-master-key.ts";
 
 /** What a store for one node need not ask its threads. */
 type AloneWriter = "takeDuty" | "refusePublication";
@@ -41,14 +42,22 @@ export interface CarriedError {
   readonly message: string;
   readonly code: ErrorCode | null;
   readonly pointer: string | undefined;
+  /** Whose secrets are sealed under another master key. */
+  readonly wrongKeyOf: string | undefined;
 }
 
 export function carry(error: unknown): CarriedError {
   const facts = error instanceof PosthornError ? error : undefined;
-  return { message: messageOf(error), code: facts?.code ?? null, pointer: facts?.pointer };
+  return {
+    message: messageOf(error),
+    code: facts?.code ?? null,
+    pointer: facts?.pointer,
+    wrongKeyOf: error instanceof WrongMasterKeyError ? error.store : undefined,
+  };
 }
 
-export function uncarry({ message, code, pointer }: CarriedError): Error {
+export function uncarry({ message, code, pointer, wrongKeyOf }: CarriedError): Error {
+  if (wrongKeyOf !== undefined) return new WrongMasterKeyError(wrongKeyOf);
   if (code === null) return new Error(message);
   return new PosthornError(code, message, {
     ...(pointer === undefined ? {} : { pointer }),

@@ -3,6 +3,7 @@
  * commit carries whatever came during the last one. Nothing lingers: an idle writer gets what one turn of the event loop brought.
  */
 import type { IncarnationId } from "../../base/ids.ts";
+import type { NewAuditEntry } from "../../domain/audit.ts";
 import type { EndpointFigures } from "../../domain/figures.ts";
 import {
   BYTES_MAX,
@@ -26,6 +27,7 @@ import type {
   Settlement,
   SettleResult,
   StoreWriter,
+  Usage,
 } from "../store.ts";
 import { type Answer, type Call, Packer, uncarry, type WriterMethods, type WriterVerb } from "./wire.ts";
 import type { WorkerThread } from "./worker-thread.ts";
@@ -109,11 +111,14 @@ export class WriterClient implements WriterMethods, StoreWriter {
     const max = Math.min(deliveriesMax, DELIVERIES_MAX);
     return this.#call("cancel", [target, max], { deliveries: max, bytes: 0 });
   }
-  save(change: Change): Returns<"save"> {
-    return this.#call("save", [change]);
+  save(change: Change, audit?: NewAuditEntry): Returns<"save"> {
+    return this.#call("save", [change, audit]);
   }
-  remove(target: RemoveTarget): Returns<"remove"> {
-    return this.#call("remove", [target]);
+  remove(target: RemoveTarget, audit?: NewAuditEntry): Returns<"remove"> {
+    return this.#call("remove", [target, audit]);
+  }
+  use(usages: readonly Usage[]): Returns<"use"> {
+    return this.#call("use", [usages], { deliveries: usages.length, bytes: 0 });
   }
   advanceReplay(step: ReplayStep): Returns<"advanceReplay"> {
     return this.#call("advanceReplay", [step], { deliveries: step.redeliveries.length, bytes: 0 });

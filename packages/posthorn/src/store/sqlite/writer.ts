@@ -5,6 +5,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { ClaimedLane } from "../store.ts";
 import { openForWriting } from "./database.ts";
 import { lockDataDir } from "./lock.ts";
+import { refuseWrongMasterKey, rememberMasterKey } from "./master-key-check.ts";
 import { migrate, refuseNewer } from "./migrate.ts";
 import type { SqliteSettings } from "./options.ts";
 import { createWriterClock } from "./shared-clock.ts";
@@ -34,7 +35,9 @@ function start(settings: SqliteSettings): void {
   // Whatever the directory's mode is: payloads are for the owner alone. The log takes the mode of the file.
   else closeSync(openSync(settings.file, "a", 0o600));
   const db = openForWriting(settings.file);
+  refuseWrongMasterKey(db, settings);
   migrate(db);
+  rememberMasterKey(db, settings);
   if (settings.pagesMax !== null) db.exec(`PRAGMA max_page_count = ${settings.pagesMax}`);
   const reached = query<{ reachedMs: number }>(
     db,

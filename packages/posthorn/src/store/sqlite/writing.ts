@@ -2,6 +2,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { AppId, EndpointId, IncarnationId } from "../../base/ids.ts";
 import type { DeadLetterPolicy, Ordering } from "../../domain/endpoint.ts";
+import { BUSY_TIMEOUT_MS } from "./database.ts";
 import type { SqliteSettings } from "./options.ts";
 import type { WriterClock } from "./shared-clock.ts";
 import { createSpaceWatch, lookAtSpace } from "./space.ts";
@@ -27,6 +28,10 @@ export interface EndpointFacts {
   readonly removed: 0 | 1;
 }
 
+/** For how long the writer waits until short reads let go of the log, and how soon it tries again when a long one did not. */
+const EMPTY_LOG_WAIT_MS = 50;
+const EMPTY_LOG_EVERY_MS = 1000;
+
 /** Rows known by heart at most; then it forgets all and learns anew. */
 const KNOWN_MAX = 20_000;
 
@@ -44,8 +49,9 @@ export class Writing {
   nowMs = 0;
   /** The one incarnation that may hold leases. */
   incarnation: { readonly seq: number; readonly id: IncarnationId } | undefined;
-  /** Set when bytes were zeroed: the log still has the old ones, and is emptied after the commit. */
-  emptyLog = false;
+  /** Bytes were overwritten: the log still has the old ones, and is emptied after the commit. */
+  #logIsOld = false;
+  #emptyLogAtMs = 0;
   #eventSeq = 0;
   #deliverySeq = 0;
   #apps = new Map<string, AppFacts>();
@@ -84,9 +90,32 @@ export class Writing {
   commit(): void {
     this.writeDue();
     this.db.exec("COMMIT");
-    if (!this.emptyLog) return;
-    this.emptyLog = false;
-    this.db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    if (this.#logIsOld) this.#emptyLog();
+  }
+
+  /**
+   * What `work` deletes or replaces is overwritten where it lies, even in pages that become free; and the log, which has it
+   * too, is emptied after the commit. `work` answers whether there was something to destroy.
+   */
+  destroying(work: () => boolean): boolean {
+    this.db.exec("PRAGMA secure_delete = ON");
+    try {
+      const destroyed = work();
+      this.#logIsOld ||= destroyed;
+      return destroyed;
+    } finally {
+      this.db.exec("PRAGMA secure_delete = FAST");
+    }
+  }
+
+  /** A long read, such as a backup, needs the log: then a later commit empties it, the next beat's at the latest. */
+  #emptyLog(): void {
+    if (performance.now() < this.#emptyLogAtMs) return;
+    this.db.exec(`PRAGMA busy_timeout = ${EMPTY_LOG_WAIT_MS}`);
+    const found = query<{ busy: number }>(this.db, "PRAGMA wal_checkpoint(TRUNCATE)").get();
+    this.db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    this.#logIsOld = found?.busy !== 0;
+    if (this.#logIsOld) this.#emptyLogAtMs = performance.now() + EMPTY_LOG_EVERY_MS;
   }
 
   /** Also forgets everything learned within the transaction. Some errors of SQLite have rolled back already. */

@@ -7,21 +7,25 @@
 import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { Client } from "undici";
-import type { Connector } from "./connector.ts";
+import type { ShipmentAccess } from "../transport.ts";
+import type { Connector, Dial } from "./connector.ts";
 
 export interface Connection {
   readonly client: Client;
-  readonly origin: string;
-  /** While connecting, and after. */
-  socket: Socket | undefined;
-  isConnected: boolean;
+  /** Whom it may serve: an origin, and whose TLS it was made with. */
+  readonly key: string;
+  readonly access: ShipmentAccess | undefined;
+  /** How it was connected, or is being connected; undefined before, and after it was lost. */
+  dial: Dial | undefined;
+  /** Something was answered on it: its receiver takes it as it is. */
+  hasServed: boolean;
   isIdle: boolean;
   isDiscarded: boolean;
 }
 
 export interface Connections {
   /** An idle connection to this origin, else a new one. Give it back with `release` or `discard`. */
-  acquire(origin: string): Connection;
+  acquire(origin: string, access?: ShipmentAccess): Connection;
   /** After an answer that was read to its end. */
   release(connection: Connection): void;
   /** Closes it at once, connected or not. */
@@ -50,20 +54,17 @@ const UNWRITTEN_BYTES_MAX = 64 * 1024;
 const noop = (): void => {};
 
 export function createConnections(options: ConnectionsOptions): Connections {
-  /** Idle ones by origin, the most recently used last. */
-  const idleByOrigin = new Map<string, Connection[]>();
+  /** Idle ones by key, the most recently used last. */
+  const idleByKey = new Map<string, Connection[]>();
   /** Idle ones over all, the longest idle first. */
   const idle = new Set<Connection>();
   const all = new Set<Connection>();
   let isClosed = false;
 
-  function create(origin: string): Connection {
+  function create(origin: string, key: string, access: ShipmentAccess | undefined): Connection {
     const client = new Client(origin, {
       connect: (target, callback) => {
-        connection.socket = options.connect(target, (...result) => {
-          connection.isConnected = result[0] === null;
-          callback(...result);
-        });
+        connection.dial = options.connect(target, access, callback);
       },
       allowH2: false,
       pipelining: 1,
@@ -77,14 +78,15 @@ export function createConnections(options: ConnectionsOptions): Connections {
     });
     const connection: Connection = {
       client,
-      origin,
-      socket: undefined,
-      isConnected: false,
+      key,
+      access,
+      dial: undefined,
+      hasServed: false,
       isIdle: false,
       isDiscarded: false,
     };
     client.on("disconnect", () => {
-      connection.isConnected = false;
+      connection.dial = undefined;
       // In use, undici either fails the exchange or, if not a byte of it was sent, connects again.
       if (connection.isIdle) discard(connection);
     });
@@ -94,9 +96,11 @@ export function createConnections(options: ConnectionsOptions): Connections {
     return connection;
   }
 
-  function acquire(origin: string): Connection {
-    const connection = idleByOrigin.get(origin)?.pop();
-    if (connection === undefined) return create(origin);
+  function acquire(origin: string, access?: ShipmentAccess): Connection {
+    // What shows a certificate, or trusts another authority, is nobody else's.
+    const key = access?.tls ? `${origin} ${access.id}` : origin;
+    const connection = idleByKey.get(key)?.pop();
+    if (connection === undefined) return create(origin, key, access);
     idle.delete(connection);
     connection.isIdle = false;
     return connection;
@@ -104,15 +108,16 @@ export function createConnections(options: ConnectionsOptions): Connections {
 
   function release(connection: Connection): void {
     // An answer that came before the request was taken: what is still to be written would hold up the next exchange.
-    const isClogged = (connection.socket?.writableLength ?? 0) > UNWRITTEN_BYTES_MAX;
+    const isClogged = (connection.dial?.socket?.writableLength ?? 0) > UNWRITTEN_BYTES_MAX;
     if (isClosed || isClogged || connection.isDiscarded) {
       discard(connection);
       return;
     }
     connection.isIdle = true;
+    connection.hasServed = true;
     idle.add(connection);
-    const same = idleByOrigin.get(connection.origin);
-    if (same === undefined) idleByOrigin.set(connection.origin, [connection]);
+    const same = idleByKey.get(connection.key);
+    if (same === undefined) idleByKey.set(connection.key, [connection]);
     else same.push(connection);
     if (idle.size > options.idleConnectionsMax) discard(idle.values().next().value ?? connection);
   }
@@ -122,15 +127,15 @@ export function createConnections(options: ConnectionsOptions): Connections {
     connection.isDiscarded = true;
     all.delete(connection);
     if (connection.isIdle) forget(connection);
-    if (idleByOrigin.get(connection.origin)?.length === 0) idleByOrigin.delete(connection.origin);
+    if (idleByKey.get(connection.key)?.length === 0) idleByKey.delete(connection.key);
     connection.client.destroy(noop);
-    connection.socket?.destroy();
+    connection.dial?.socket?.destroy();
   }
 
   function forget(connection: Connection): void {
     connection.isIdle = false;
     idle.delete(connection);
-    const same = idleByOrigin.get(connection.origin) ?? [];
+    const same = idleByKey.get(connection.key) ?? [];
     same.splice(same.indexOf(connection), 1);
   }
 
@@ -145,7 +150,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
     closeIdle,
     async close() {
       isClosed = true;
-      const closing = [...idle].map(({ socket }) => closed(socket));
+      const closing = [...idle].map(({ dial }) => closed(dial?.socket));
       closeIdle();
       await Promise.all(closing);
     },

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import { answer, type RawReceiver } from "../../../test/raw-receiver.ts";
 import {
@@ -8,6 +7,7 @@ import {
   loopback,
   loopbackGuard,
   openReceiver,
+  pem,
   shipment,
 } from "../../../test/webhook-sender.ts";
 import { createAddressGuard } from "../../security/address-guard.ts";
@@ -65,7 +65,7 @@ describe("connecting", () => {
     const url = `http://rebind.attacker.com:${receiver.port}/`;
     own.checkUrl(url);
     // The first answer is public, and out of this test's reach; only the second one is dialled here.
-    await new Promise((resolve) => strict.lookup("rebind.attacker.com", { all: true }, resolve));
+    await new Promise((resolve) => strict.lookupFor(80)("rebind.attacker.com", { all: true }, resolve));
     const { outcome } = await own.ship(shipment(url));
     assert.ok(outcome.kind === "unreachable" && outcome.cause === "address_refused", JSON.stringify(outcome));
     assert.equal(receiver.connections, 0);
@@ -120,8 +120,6 @@ describe("connecting", () => {
 });
 
 describe("TLS", () => {
-  const pem = (name: string): string =>
-    readFileSync(new URL(`../../../test/data/tls/${name}.pem`, import.meta.url), "utf8");
   const trusting = createTransport({
     guard: createAddressGuard({ ...loopback, resolver: async () => ["127.0.0.1"] }),
     certificateAuthorities: [pem("authority")],
@@ -155,7 +153,7 @@ describe("TLS", () => {
       const { receipt, receiver } = await shipTls(certificate, host, own);
       const { outcome } = receipt;
       assert.ok(
-        outcome.kind === "unreachable" && outcome.cause === "tls",
+        outcome.kind === "unreachable" && outcome.cause.startsWith("tls"),
         `${certificate}: ${JSON.stringify(outcome)}`,
       );
       assert.equal(receiver.requests.length, 0);
@@ -166,7 +164,7 @@ describe("TLS", () => {
     process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
     try {
       const { outcome } = (await shipTls("self-signed", "hooks.example.com")).receipt;
-      assert.ok(outcome.kind === "unreachable" && outcome.cause === "tls", JSON.stringify(outcome));
+      assert.ok(outcome.kind === "unreachable" && outcome.cause.startsWith("tls"), JSON.stringify(outcome));
     } finally {
       delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
     }
@@ -187,7 +185,7 @@ describe("TLS", () => {
     });
     for (const { port } of [old, plain]) {
       const { outcome } = await trusting.ship(shipment(`https://hooks.example.com:${port}/`));
-      assert.ok(outcome.kind === "unreachable" && outcome.cause === "tls", JSON.stringify(outcome));
+      assert.ok(outcome.kind === "unreachable" && outcome.cause.startsWith("tls"), JSON.stringify(outcome));
     }
   });
 
@@ -195,7 +193,7 @@ describe("TLS", () => {
     const receiver = await openReceiver({});
     const own = createTransport({ connectTimeoutMs: 100 });
     const { outcome } = await own.ship(shipment(`https://127.0.0.1:${receiver.port}/`));
-    assert.deepEqual(outcome, { kind: "timed_out", phase: "connect" });
+    assert.deepEqual(outcome, { kind: "timed_out", phase: "handshake" });
     await receiver.empty();
   });
 

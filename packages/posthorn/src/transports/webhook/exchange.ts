@@ -8,14 +8,16 @@ import type { AttemptOutcome, ReceiverControl } from "../../domain/attempt.ts";
 import { parseRetryAfter } from "../../domain/retry-schedule.ts";
 import type { Receipt } from "../transport.ts";
 import type { Connection, Connections } from "./connections.ts";
-import { isExhausted, outcomeOfError, ProtocolError } from "./failure.ts";
+import { ClientCertificateError, isExhausted, isReset, outcomeOfError, ProtocolError } from "./failure.ts";
 
 export interface ExchangeLimits {
   readonly responseBytesReadMax: number;
   readonly responseBytesKeptMax: number;
 }
 
-type ResponseHeaders = Record<string, string | string[] | undefined>;
+export type ResponseHeaders = Record<string, string | string[] | undefined>;
+/** `headers`: undefined when none were read. */
+export type Resolve = (receipt: Receipt, headers: ResponseHeaders | undefined) => void;
 
 /** Interim answers (1xx) before the final one; one or two are usual, a flood is an attack. */
 const INTERIM_ANSWERS_MAX = 10;
@@ -24,7 +26,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #connections: Connections;
   readonly #connection: Connection;
   readonly #limits: ExchangeLimits;
-  readonly #resolve: (receipt: Receipt) => void;
+  readonly #resolve: Resolve;
   readonly #startedAt = performance.now();
   readonly #timer: NodeJS.Timeout;
   #isDone = false;
@@ -40,7 +42,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     connection: Connection,
     limits: ExchangeLimits,
     timeoutMs: number,
-    resolve: (receipt: Receipt) => void,
+    resolve: Resolve,
   ) {
     this.#connections = connections;
     this.#connection = connection;
@@ -94,16 +96,28 @@ export class Exchange implements Dispatcher.DispatchHandler {
   expire(): void {
     setImmediate(() => {
       if (this.#isDone) return;
-      const phase = this.#connection.isConnected ? "response" : "connect";
+      const phase = this.#connection.dial?.phase ?? "connect";
       this.#close({ kind: "timed_out", phase });
     });
   }
 
   #fail(error: Error): void {
     if (this.#isDone) return;
-    this.#close(outcomeOfError(error));
+    this.#close(outcomeOfError(this.#explained(error)));
     // Connections that nobody uses give back what this machine is short of.
     if (isExhausted(error)) this.#connections.closeIdle();
+  }
+
+  /**
+   * Why the connection broke, where that is known better. With TLS 1.3 the client's certificate is read when the request
+   * is under way already: the receiver says so in an alert, or just hangs up.
+   */
+  #explained(error: Error): Error {
+    const { access, dial, hasServed } = this.#connection;
+    if (dial?.phase !== "response" || !isReset(error)) return error;
+    if (dial.alert !== undefined) return dial.alert;
+    const isShown = access?.tls?.clientCertificate != null;
+    return isShown && !hasServed ? new ClientCertificateError(error) : error;
   }
 
   /** Reads no more. What was read so far is the answer, if it holds a status, else it is `withoutStatus`. */
@@ -116,11 +130,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #finish(outcome: AttemptOutcome): void {
     this.#isDone = true;
     clearTimeout(this.#timer);
-    this.#resolve({
-      outcome,
-      durationMs: Math.round(performance.now() - this.#startedAt),
-      responseBody: this.#kept ?? null,
-    });
+    const durationMs = Math.round(performance.now() - this.#startedAt);
+    this.#resolve({ outcome, durationMs, responseBody: this.#kept ?? null }, this.#headers);
   }
 
   #answer(): AttemptOutcome {

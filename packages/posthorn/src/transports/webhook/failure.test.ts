@@ -11,8 +11,6 @@ describe("an exchange without an answer", () => {
     const causes: [string, string][] = [
       ["ECONNREFUSED", "connection_refused"],
       ["EPIPE", "connection_reset"],
-      ["CERT_HAS_EXPIRED", "tls"],
-      ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "tls"],
       ["ENETUNREACH", "network"],
       ["EHOSTUNREACH", "network"],
       ["EMFILE", "network"],
@@ -21,6 +19,45 @@ describe("an exchange without an answer", () => {
     ];
     for (const [code, cause] of causes) {
       assert.deepEqual(outcomeOfError(failed(code)), { kind: "unreachable", cause, detail: "why" }, code);
+    }
+  });
+
+  test("of TLS says which part of it, in a sentence and OpenSSL's word", () => {
+    const causes: Record<string, readonly string[]> = {
+      tls_expired: ["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"],
+      tls_wrong_host: ["ERR_TLS_CERT_ALTNAME_INVALID", "HOSTNAME_MISMATCH"],
+      tls_self_signed: ["DEPTH_ZERO_SELF_SIGNED_CERT"],
+      tls_untrusted: [
+        "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+        "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+        "SELF_SIGNED_CERT_IN_CHAIN",
+        "CERT_REVOKED",
+        "INVALID_CA",
+      ],
+      tls_version: [
+        "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION",
+        "ERR_SSL_UNSUPPORTED_PROTOCOL",
+        "ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE",
+        "ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE",
+      ],
+      tls_client_certificate: [
+        "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE",
+        "ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA",
+        "ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED",
+      ],
+      tls: ["EPROTO", "ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG"],
+    };
+    for (const [cause, codes] of Object.entries(causes)) {
+      for (const code of codes) {
+        const outcome = outcomeOfError(failed(code, "C0:error:0A:SSL routines:x:y:../deps/openssl/z.c:1"));
+        assert.ok(
+          outcome.kind === "unreachable" && outcome.cause === cause,
+          `${code}: ${JSON.stringify(outcome)}`,
+        );
+        assert.match(outcome.detail, /^The .*\(.+\)\.$/);
+      }
     }
   });
 

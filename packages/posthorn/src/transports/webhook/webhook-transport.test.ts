@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { after, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { answer, flood, openRawReceiver, trickle } from "../../../test/raw-receiver.ts";
-import { closeAll, createTransport, openReceiver, shipment } from "../../../test/webhook-sender.ts";
+import { answer, flood, openRawReceiver, type RawRequest, trickle } from "../../../test/raw-receiver.ts";
+import { closeAll, createTransport, openReceiver, pem, shipment } from "../../../test/webhook-sender.ts";
 import {
   type ConformanceReceiver,
   exerciseTransport,
@@ -23,7 +23,7 @@ async function shipTo(onRequest: (socket: Socket) => void, timeoutMs = 2000): Pr
   return receipt;
 }
 
-const behaviours: Record<ReceiverBehaviour, (socket: Socket) => void> = {
+const behaviours: Record<ReceiverBehaviour, (socket: Socket, request: RawRequest) => void> = {
   accepts: (socket) => socket.write(answer(204)),
   refuses: (socket) => socket.write(answer(500)),
   silent: () => {},
@@ -36,6 +36,10 @@ const behaviours: Record<ReceiverBehaviour, (socket: Socket) => void> = {
     flood(socket, Buffer.alloc(64 * 1024, "x"));
   },
   breaks: (socket) => socket.resetAndDestroy(),
+  tells: (socket, { body }) => {
+    const head = `HTTP/1.1 200 OK\r\nx-told: one\r\nX-Told: two\r\ncontent-length: ${body.length}\r\n\r\n`;
+    socket.write(Buffer.concat([Buffer.from(head), body]));
+  },
 };
 
 exerciseTransport("webhook", {
@@ -52,6 +56,10 @@ exerciseTransport("webhook", {
   },
   deserted: "http://127.0.0.1:1/hooks",
   refused: "http://169.254.169.254/latest/meta-data/",
+  clientCertificate: pem("client"),
+  clientKey: pem("client-key"),
+  authority: pem("client-authority"),
+  otherKey: pem("key"),
 });
 
 describe("what is sent", () => {

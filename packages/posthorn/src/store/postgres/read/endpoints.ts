@@ -9,6 +9,7 @@ import type {
   Ordering,
   Scheme,
 } from "../../../domain/endpoint.ts";
+import { accessOf } from "../../access.ts";
 import type {
   AppConfig,
   EndpointConfig,
@@ -78,7 +79,10 @@ export interface WholeRow extends LaneColumns {
   readonly version: number;
   readonly madeAtMs: number;
   readonly changedAtMs: number;
+  /** JSON: store/access.ts. */
+  readonly access: string;
   readonly sealedHeaders: Uint8Array | null;
+  readonly sealedCredentials: Uint8Array | null;
   readonly secrets: string;
   readonly filterErrors: number;
   readonly filterError: string | null;
@@ -88,7 +92,8 @@ export const WHOLE_COLUMNS = `p.id AS "endpointId", p.app_id AS "ofApp", p.uid A
   p.event_types AS "eventTypes", p.channels, p.filter, p.rate_limit_per_second AS "rateLimitPerSecond",
   p.in_flight_max AS "inFlightMax", p.timeout_ms AS "timeoutMs", p.retry_schedule AS "retrySchedule", p.ordering,
   p.on_dead_letter AS "onDeadLetter", p.scheme, p.status, p.disable_reason AS "disableReason", p.version,
-  p.created_at_ms AS "madeAtMs", p.updated_at_ms AS "changedAtMs", p.sealed_headers AS "sealedHeaders", p.secrets,
+  p.created_at_ms AS "madeAtMs", p.updated_at_ms AS "changedAtMs", p.access, p.sealed_headers AS "sealedHeaders",
+  p.sealed_credentials AS "sealedCredentials", p.secrets,
   l.filter_errors AS "filterErrors", l.filter_error AS "filterError", ${LANE_COLUMNS}`;
 export const WITH_LANE = `JOIN posthorn.lanes l ON l.endpoint_id = p.id ${LIVING_OWNER}`;
 
@@ -144,9 +149,11 @@ export async function config({ connections }: Context, reference: string): Promi
   const rows = await connections.runSafely<ConfigRow>("read", CONFIG, [named.id]);
   const [first] = rows;
   if (first === undefined) return undefined;
-  const { id, uid, name, metadata, retentionDays, configVersion, createdAtMs, updatedAtMs } = first;
+  const { id, uid, name, metadata, retentionDays, limits, ownershipCheck, configVersion } = first;
+  const { createdAtMs, updatedAtMs } = first;
+  const facts = { id, uid, name, retentionDays, ownershipCheck, configVersion, createdAtMs, updatedAtMs };
   return {
-    app: appOf({ id, uid, name, metadata, retentionDays, configVersion, createdAtMs, updatedAtMs }),
+    app: appOf({ ...facts, metadata, limits }),
     endpoints: rows.filter(hasEndpoint).map(configOf),
   };
 }
@@ -199,13 +206,25 @@ function configOf(row: WholeRow): EndpointConfig {
     endpoint: endpointOf(row),
     secrets: secretsOf(row.secrets),
     sealedHeaders: row.sealedHeaders,
+    sealedCredentials: row.sealedCredentials,
     lane: laneOf(row.endpointId, row.ofApp, row),
   };
 }
 
-function secretsOf(json: string): SealedSecret[] {
-  const secrets: { sealed: string; expiresAtMs: number | null }[] = JSON.parse(json);
-  return secrets.map(({ sealed, expiresAtMs }) => ({ sealed: Buffer.from(sealed, "base64"), expiresAtMs }));
+/** A node of the version before leaves the public key out: it has none. */
+interface SecretText {
+  readonly sealed: string;
+  readonly expiresAtMs: number | null;
+  readonly publicKey?: string | null;
+}
+
+export function secretsOf(json: string): SealedSecret[] {
+  const secrets: SecretText[] = JSON.parse(json);
+  return secrets.map(({ sealed, expiresAtMs, publicKey = null }) => ({
+    sealed: Buffer.from(sealed, "base64"),
+    expiresAtMs,
+    publicKey: publicKey === null ? null : Buffer.from(publicKey, "base64"),
+  }));
 }
 
 function endpointOf(row: WholeRow): Endpoint {
@@ -225,6 +244,7 @@ function endpointOf(row: WholeRow): Endpoint {
     ordering: row.ordering,
     onDeadLetter: row.onDeadLetter,
     scheme: row.scheme,
+    ...accessOf(row.access),
     status: row.status,
     disableReason: row.disableReason,
     version: row.version,

@@ -1,10 +1,11 @@
 /** One thing, by its reference. What has not the form of an id has not one that could be found. */
 import { unreachable } from "../../../base/errors.ts";
 import { isId, locatorOf } from "../../../base/ids.ts";
-import type { Reference, ResourceKind, Resources, StoredEvent } from "../../store.ts";
+import type { Reference, ResourceKind, Resources, StoredEvent, StoredSession } from "../../store.ts";
 import type { Context } from "../context.ts";
 import { daysOfId } from "../day.ts";
 import { plainArray } from "../literal.ts";
+import { findAudit } from "./audit.ts";
 import { findEndpoint } from "./endpoints.ts";
 import { findNode } from "./nodes.ts";
 import { findPublication } from "./publications.ts";
@@ -33,6 +34,7 @@ import {
   REPLAY_COLUMNS,
   type ReplayRow,
   replayOf,
+  SESSION_COLUMNS,
 } from "./rows.ts";
 import { isStorable } from "./text.ts";
 
@@ -46,6 +48,10 @@ const EVENT_TYPE = {
 const KEY = `SELECT ${KEY_COLUMNS} FROM posthorn.keys k`;
 const KEY_BY_ID = { name: "read_key_by_id", text: `${KEY} WHERE k.id = $1` };
 const KEY_BY_HASH = { name: "read_key_by_hash", text: `${KEY} WHERE k.hash = $1` };
+// One that has ended is not there, pruned or not.
+const SESSION = `SELECT ${SESSION_COLUMNS} FROM posthorn.sessions s WHERE s.expires_at_ms > posthorn.now_ms()`;
+const SESSION_BY_ID = { name: "read_session_by_id", text: `${SESSION} AND s.id = $1` };
+const SESSION_BY_HASH = { name: "read_session_by_hash", text: `${SESSION} AND s.hash = $1` };
 const REPLAY = {
   name: "read_replay",
   text: `SELECT ${REPLAY_COLUMNS} FROM posthorn.replays r WHERE r.id = $1`,
@@ -109,6 +115,12 @@ async function findAny(
         await (hash === undefined ? first<KeyRow>(KEY_BY_ID, [id]) : first<KeyRow>(KEY_BY_HASH, [hash])),
         keyOf,
       );
+    case "session":
+      return hash === undefined
+        ? first<StoredSession>(SESSION_BY_ID, [id])
+        : first<StoredSession>(SESSION_BY_HASH, [hash]);
+    case "audit":
+      return findAudit(context, id);
     case "event":
       return isId("evt", id) ? findEvent(context, id) : undefined;
     case "delivery":

@@ -1,9 +1,10 @@
 /** Pages of everything. What is small in number is read as it stands; events and deliveries have files of their own. */
 import { PosthornError, unreachable } from "../../../base/errors.ts";
 import { type IdKind, isId } from "../../../base/ids.ts";
-import type { ListQuery, Page, ResourceKind, Resources } from "../../store.ts";
+import type { ListQuery, Page, ResourceKind, Resources, StoredSession } from "../../store.ts";
 import type { Context } from "../context.ts";
 import { textArray } from "../literal.ts";
+import { listAudit } from "./audit.ts";
 import { WHOLE_COLUMNS, type WholeRow, WITH_LANE, wholeOf } from "./endpoints.ts";
 import { ATTEMPTS, placeOf } from "./find.ts";
 import { listDeliveries } from "./list-deliveries.ts";
@@ -26,6 +27,7 @@ import {
   REPLAY_COLUMNS,
   type ReplayRow,
   replayOf,
+  SESSION_COLUMNS,
 } from "./rows.ts";
 import { isStorable } from "./text.ts";
 import { Values } from "./values.ts";
@@ -59,7 +61,9 @@ async function listAny(
       return byId<WholeRow, Resources["endpoint"]>(context, query, {
         kind: "ep",
         column: "p.id",
-        text: `SELECT ${WHOLE_COLUMNS} FROM posthorn.endpoints p ${WITH_LANE} WHERE p.removed_at_ms IS NULL`,
+        text: `SELECT ${WHOLE_COLUMNS} FROM posthorn.endpoints p ${WITH_LANE} WHERE p.removed_at_ms IS NULL${
+          query.unverified === true ? " AND p.unverified_at_ms IS NOT NULL" : ""
+        }`,
         conditions: [["p.app_id =", appId]],
         map: wholeOf,
       });
@@ -70,9 +74,19 @@ async function listAny(
         kind: "key",
         column: "k.id",
         text: `SELECT ${KEY_COLUMNS} FROM posthorn.keys k WHERE true`,
-        conditions: [],
+        conditions: [["k.app_id =", appId]],
         map: keyOf,
       });
+    case "session":
+      return byId<StoredSession, StoredSession>(context, query, {
+        kind: "ses",
+        column: "s.id",
+        text: `SELECT ${SESSION_COLUMNS} FROM posthorn.sessions s WHERE s.expires_at_ms > posthorn.now_ms()`,
+        conditions: [],
+        map: (session) => session,
+      });
+    case "audit":
+      return listAudit(context, query);
     case "event":
       return listEvents(context, query);
     case "delivery":

@@ -14,6 +14,7 @@ import type { Attempt, OutcomeKind } from "../../../domain/attempt.ts";
 import type { Delivery } from "../../../domain/delivery.ts";
 import type { EventType } from "../../../domain/event-type.ts";
 import type { KeyRole } from "../../../domain/key.ts";
+import type { OwnershipPolicy } from "../../../domain/ownership.ts";
 import type { StoredPublication } from "../../../domain/publication.ts";
 import type { ReplayState } from "../../../domain/replay.ts";
 import { outcomeOf } from "../../outcome.ts";
@@ -25,17 +26,20 @@ export interface AppRow {
   readonly name: string;
   readonly metadata: string;
   readonly retentionDays: number;
+  readonly limits: string;
+  readonly ownershipCheck: OwnershipPolicy | null;
   readonly configVersion: number;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
 }
 /** `a`. What an event is matched against changes with the catalogue too, so both versions count. */
-export const APP_COLUMNS = `a.id, a.uid, a.name, a.metadata, a.retention_days AS "retentionDays",
+export const APP_COLUMNS = `a.id, a.uid, a.name, a.metadata, a.retention_days AS "retentionDays", a.limits,
+  a.ownership_check AS "ownershipCheck",
   a.config_version + (SELECT catalogue_version FROM posthorn.facts) AS "configVersion",
   a.created_at_ms AS "createdAtMs", a.updated_at_ms AS "updatedAtMs"`;
 
-export function appOf({ metadata, ...row }: AppRow): App {
-  return { ...row, metadata: JSON.parse(metadata) };
+export function appOf({ metadata, limits, ...row }: AppRow): App {
+  return { ...row, metadata: JSON.parse(metadata), limits: JSON.parse(limits) };
 }
 
 export interface EventTypeRow {
@@ -60,19 +64,24 @@ export interface KeyRow {
   readonly id: KeyId;
   readonly hash: Uint8Array;
   readonly role: KeyRole;
+  readonly appId: AppId | null;
   readonly name: string;
+  readonly limits: string;
   readonly prefix: string;
   readonly createdAtMs: number;
   readonly expiresAtMs: number | null;
   readonly lastUsedAtMs: number | null;
 }
 /** `k` */
-export const KEY_COLUMNS = `k.id, k.hash, k.role, k.name, k.prefix, k.created_at_ms AS "createdAtMs",
+export const KEY_COLUMNS = `k.id, k.hash, k.role, k.app_id AS "appId", k.name, k.limits, k.prefix, k.created_at_ms AS "createdAtMs",
   k.expires_at_ms AS "expiresAtMs", k.last_used_at_ms AS "lastUsedAtMs"`;
 
-export function keyOf(row: KeyRow): StoredKey {
-  return row;
+export function keyOf({ limits, ...row }: KeyRow): StoredKey {
+  return { ...row, limits: JSON.parse(limits) };
 }
+
+/** `s` */
+export const SESSION_COLUMNS = `s.id, s.hash, s.key_id AS "keyId", s.created_at_ms AS "createdAtMs", s.expires_at_ms AS "expiresAtMs"`;
 
 export interface EventRow {
   readonly id: EventId;
@@ -83,6 +92,7 @@ export interface EventRow {
   readonly channels: string | null;
   readonly orderingKey: string | null;
   readonly deliverAtMs: number | null;
+  readonly hops: number;
   readonly payloadBytes: number;
   readonly dataStart: number;
   readonly dataEnd: number;
@@ -92,7 +102,7 @@ export interface EventRow {
 }
 /** `e`. The length of a payload is known without reading it. */
 export const EVENT_COLUMNS = `e.id, e.app_id AS "appId", e.uid, e.event_type AS "eventType", e.timestamp, e.channels,
-  e.ordering_key AS "orderingKey", e.deliver_at_ms AS "deliverAtMs", length(e.payload) AS "payloadBytes",
+  e.ordering_key AS "orderingKey", e.deliver_at_ms AS "deliverAtMs", e.hops, length(e.payload) AS "payloadBytes",
   e.data_start AS "dataStart", e.data_end AS "dataEnd", e.accepted_at_ms AS "acceptedAtMs", e.expunged_at_ms AS "expungedAtMs"`;
 /** `e` */
 export const FAN_OUT_PENDING = `EXISTS (SELECT 1 FROM posthorn.fan_outs f WHERE f.event_id = e.id) AS "fanOutPending"`;

@@ -50,6 +50,7 @@ function eventValues(context: Context, acceptances: readonly Acceptance[], paylo
     plainArray(ends.map(({ first }) => first)),
     plainArray(ends.map(({ last }) => last)),
     plainArray(acceptances.map(({ publication }) => publication ?? null)),
+    plainArray(events.map(({ hops }) => hops)),
   ];
 }
 

@@ -1,4 +1,4 @@
-/** Accept: a batch in one statement (migrations/0002.sql). What failed as a whole is tried again where that is safe, else in halves, so that a bad element fails alone. */
+/** Accept: a batch in one statement (migrations/0008.sql). What failed as a whole is tried again where that is safe, else in halves, so that a bad element fails alone. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonicMs } from "../../../base/clock.ts";
 import { messageOf, unreachable } from "../../../base/errors.ts";
@@ -20,7 +20,7 @@ interface Row {
   readonly unleased: DeliveryId[] | null;
 }
 
-const PARAMETERS = 47;
+const PARAMETERS = 48;
 const ACCEPT = {
   name: "accept",
   text: `SELECT * FROM posthorn.accept(${Array.from({ length: PARAMETERS }, (_, index) => `$${index + 1}`).join(", ")})`,

@@ -1,4 +1,4 @@
-/** Claim: the due deliveries of all named lanes in one statement (migrations/0003.sql). */
+/** Claim: the due deliveries of all named lanes in one statement (migrations/0008.sql). */
 import type { AppId, DeliveryId, EndpointId, EventId } from "../../../base/ids.ts";
 import { locatorOf } from "../../../base/ids.ts";
 import type { DeliveryClass, DeliveryTrigger } from "../../../domain/delivery.ts";
@@ -23,6 +23,7 @@ interface Row {
   readonly failures: number;
   readonly attempts: number;
   readonly expunged: boolean;
+  readonly hops: number;
   readonly payload: Buffer;
 }
 
@@ -30,7 +31,10 @@ interface LaneInHand extends ClaimedLane {
   readonly deliveries: ClaimedDelivery[];
 }
 
-const CLAIM = { name: "claim", text: "SELECT * FROM posthorn.claim($1, $2, $3, $4, $5, $6, $7, $8)" };
+const CLAIM = {
+  name: "claim",
+  text: "SELECT * FROM posthorn.claim_deliveries($1, $2, $3, $4, $5, $6, $7, $8)",
+};
 
 export async function claim(
   context: Context,
@@ -92,6 +96,7 @@ function deliveryOf({ endpointId }: LaneInHand, row: Row, id: DeliveryId): Claim
     orderKey: row.order_key,
     failures: row.failures,
     attempts: row.attempts,
+    hops: row.hops,
     payload: row.payload,
   };
 }

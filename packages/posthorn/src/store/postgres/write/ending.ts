@@ -1,6 +1,7 @@
-/** Ends from outside a delivery's attempts: past its deadline, or cancelled. In slices. */
+/** Ends from outside a delivery's attempts: past its deadline, waited for too long, or cancelled. In slices. */
 import { unreachable } from "../../../base/errors.ts";
 import { type DeliveryId, type EndpointId, type EventId, locatorOf } from "../../../base/ids.ts";
+import { LIMITS } from "../../../domain/defaults.ts";
 import type { CancelTarget, DutyResult, EndedDelivery } from "../../store.ts";
 import type { Run } from "../connections.ts";
 import type { Context } from "../context.ts";
@@ -67,26 +68,45 @@ function tellHolders(context: Context, ended: readonly EndedDelivery[], held: Re
   }
 }
 
+const PAST_DEADLINE = `SELECT ${CANDIDATE} FROM posthorn.deliveries d
+  WHERE d.leased_by IS NULL AND d.expires_at_ms > 0 AND d.expires_at_ms <= $1 ORDER BY d.expires_at_ms LIMIT $2`;
+
+/** Of each class, so that a look begins and ends in the index of what waits. */
+const waitingOf = (part: number, waiting: string): string => `SELECT ${part} AS part, waiting.*
+  FROM posthorn.endpoints p CROSS JOIN unnest('{0,1,2}'::smallint[]) AS each (class) CROSS JOIN LATERAL (
+    SELECT ${CANDIDATE} FROM posthorn.deliveries d
+    WHERE d.endpoint_id = p.id AND d.leased_by IS NULL AND d.class >= 0 AND d.class = each.class AND ${waiting}
+    ORDER BY d.due_at_ms, d.id LIMIT $2
+  ) AS waiting
+  WHERE p.unverified_at_ms <= $1`;
+/**
+ * What has waited since $1 for endpoints that were unverified then and are so still. What is held behind another one of its
+ * order comes first, so that the end of a head gives its turn to one that has not waited for so long. It is found by its id,
+ * which tells when it was made, but for a node's clock that runs ahead.
+ */
+const UNVERIFIED = `SELECT id, "endpointId", ordered FROM (
+    (${waitingOf(0, "d.due_at_ms IS NULL AND d.id < 'dlv_' || posthorn.base32($1::bigint + 60000, 10) AND d.created_at_ms <= $1")} LIMIT $2)
+    UNION ALL (${waitingOf(1, "d.due_at_ms <= $1")} LIMIT $2)
+  ) AS waiting ORDER BY part LIMIT $2`;
+
 async function expireSlice(run: Run, nowMs: number, deliveriesMax: number): Promise<Slice> {
-  const candidates = await run<Candidate>(
-    {
-      text: `SELECT ${CANDIDATE} FROM posthorn.deliveries d
-        WHERE d.leased_by IS NULL AND d.expires_at_ms > 0 AND d.expires_at_ms <= $1 ORDER BY d.expires_at_ms LIMIT $2`,
-    },
-    [nowMs, deliveriesMax],
-  );
+  const unverifiedSinceMs = nowMs - LIMITS.unverifiedMsMax;
+  const candidates = await run<Candidate>({ text: PAST_DEADLINE }, [nowMs, deliveriesMax]);
+  const left = deliveriesMax - candidates.length;
+  if (left > 0) candidates.push(...(await run<Candidate>({ text: UNVERIFIED }, [unverifiedSinceMs, left])));
+  if (candidates.length === 0) return NOTHING;
   await lockOrdered(run, candidates);
-  // What is being leased at this moment is sent instead.
+  // What is being leased at this moment is sent instead, and so is what has been verified since.
   const rows = await run<{ id: DeliveryId; disabled: boolean }>(
     {
       text: `SELECT d.id, p.status = 'disabled' AS disabled
-        FROM unnest($1::integer[], $2::text[]) AS candidate (locator, id)
+        FROM (SELECT DISTINCT * FROM unnest($1::integer[], $2::text[]) AS given (locator, id)) candidate
           JOIN posthorn.deliveries d ON d.locator = candidate.locator AND d.id = candidate.id
           JOIN posthorn.endpoints p ON p.id = d.endpoint_id
-        WHERE d.leased_by IS NULL AND d.expires_at_ms > 0 AND d.expires_at_ms <= $3
+        WHERE d.leased_by IS NULL AND (d.expires_at_ms <= $3 OR p.unverified_at_ms <= $4)
         ORDER BY d.id FOR UPDATE OF d SKIP LOCKED`,
     },
-    [...keysOf(candidates), nowMs],
+    [...keysOf(candidates), nowMs, unverifiedSinceMs],
   );
   const ends = rows.map(
     ({ id, disabled }) =>

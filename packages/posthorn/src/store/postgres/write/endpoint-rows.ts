@@ -1,6 +1,7 @@
 /** An endpoint in its tables: the row itself with its secrets, and its lane. The caller has its app locked. */
 import type { AppId, EndpointId } from "../../../base/ids.ts";
-import type { Endpoint, EndpointStatus } from "../../../domain/endpoint.ts";
+import { type Endpoint, type EndpointStatus, effectiveRatePerSecond } from "../../../domain/endpoint.ts";
+import { accessText } from "../../access.ts";
 import type { Change, SealedSecret } from "../../store.ts";
 import type { Run } from "../connections.ts";
 
@@ -30,11 +31,13 @@ const SETTINGS = [
   "scheme",
   "status",
   "disable_reason",
+  "access",
   "sealed_headers",
+  "sealed_credentials",
   "secrets",
 ] as const;
 
-function settingsOf({ endpoint, sealedHeaders, secrets }: EndpointChange): unknown[] {
+function settingsOf({ endpoint, sealedHeaders, sealedCredentials, secrets }: EndpointChange): unknown[] {
   return [
     endpoint.uid,
     endpoint.url,
@@ -51,15 +54,18 @@ function settingsOf({ endpoint, sealedHeaders, secrets }: EndpointChange): unkno
     endpoint.scheme,
     endpoint.status,
     endpoint.disableReason,
+    accessText(endpoint),
     sealedHeaders,
+    sealedCredentials,
     secretsText(secrets),
   ];
 }
 
 function secretsText(secrets: readonly SealedSecret[]): string {
-  const stored = secrets.map(({ sealed, expiresAtMs }) => ({
+  const stored = secrets.map(({ sealed, expiresAtMs, publicKey }) => ({
     sealed: Buffer.from(sealed).toString("base64"),
     expiresAtMs: expiresAtMs === null ? null : Math.floor(expiresAtMs),
+    publicKey: publicKey === null ? null : Buffer.from(publicKey).toString("base64"),
   }));
   return JSON.stringify(stored);
 }
@@ -68,13 +74,19 @@ function secretsText(secrets: readonly SealedSecret[]): string {
 const DIVIDED_CAP_MIN = 16;
 
 /** Sent by one node at a time, whatever its breaker does. */
-function isExclusive({
-  ordering,
-  rateLimitPerSecond,
-  inFlightMax,
-}: Pick<Endpoint, "ordering" | "rateLimitPerSecond" | "inFlightMax">): boolean {
-  return ordering !== "unordered" || rateLimitPerSecond !== null || inFlightMax < DIVIDED_CAP_MIN;
+function isExclusive(endpoint: Endpoint | EndpointChange["endpoint"]): boolean {
+  const { ordering, inFlightMax } = endpoint;
+  return (
+    ordering !== "unordered" || effectiveRatePerSecond(endpoint) !== null || inFlightMax < DIVIDED_CAP_MIN
+  );
 }
+
+/** How an update names the status that is entered. */
+const STATUS = `$${SETTINGS.indexOf("status") + 4}`;
+
+/** Since when it has been unverified without a break: $1 is the time, and the status entered the value so named. */
+const unverifiedSince = (status: string): string =>
+  `CASE WHEN ${status} = 'unverified' THEN CASE WHEN status = 'unverified' THEN unverified_at_ms ELSE $1::bigint END END`;
 
 /** The app of an endpoint that is there. */
 export async function appOf(run: Run, id: EndpointId): Promise<AppId | undefined> {
@@ -101,10 +113,10 @@ export async function insertEndpoint(run: Run, nowMs: number, change: EndpointCh
   const { id, appId, status } = change.endpoint;
   await run(
     {
-      text: `INSERT INTO posthorn.endpoints (id, app_id, version, created_at_ms, updated_at_ms, ${SETTINGS.join(", ")})
-        VALUES ($1, $2, 1, $3, $3, ${SETTINGS.map((_, index) => `$${index + 4}`).join(", ")})`,
+      text: `INSERT INTO posthorn.endpoints (id, app_id, version, created_at_ms, updated_at_ms, unverified_at_ms, ${SETTINGS.join(", ")})
+        VALUES ($1, $2, 1, $3, $3, $4, ${SETTINGS.map((_, index) => `$${index + 5}`).join(", ")})`,
     },
-    [id, appId, nowMs, ...settingsOf(change)],
+    [id, appId, nowMs, status === "unverified" ? nowMs : null, ...settingsOf(change)],
   );
   await run(
     {
@@ -125,7 +137,7 @@ export async function updateEndpoint(
   const rows = await run(
     {
       text: `UPDATE posthorn.endpoints SET version = version + 1, updated_at_ms = $1,
-        ${SETTINGS.map((name, index) => `${name} = $${index + 4}`).join(", ")}
+        unverified_at_ms = ${unverifiedSince(STATUS)}, ${SETTINGS.map((name, index) => `${name} = $${index + 4}`).join(", ")}
         WHERE id = $2 AND version = $3 RETURNING id`,
     },
     [nowMs, endpoint.id, endpoint.version, ...settingsOf(change)],
@@ -143,10 +155,11 @@ export async function setStatus(
 ): Promise<void> {
   await run(
     {
-      text: `UPDATE posthorn.endpoints SET status = $2, disable_reason = $3, version = version + 1, updated_at_ms = $4
-        WHERE id = $1`,
+      text: `UPDATE posthorn.endpoints SET status = $3, disable_reason = $4, version = version + 1, updated_at_ms = $1,
+          unverified_at_ms = ${unverifiedSince("$3")}
+        WHERE id = $2`,
     },
-    [endpointId, status, disableReason, nowMs],
+    [nowMs, endpointId, status, disableReason],
   );
   await enterStatus(run, endpointId, before, status, before.exclusive);
 }
@@ -167,7 +180,7 @@ const SET_LANE = `UPDATE posthorn.lanes l SET runnable = $2, exclusive = $3,
   ) AS before
   WHERE l.endpoint_id = before.endpoint_id`;
 
-/** The lane follows the status. Enabling what was disabled starts anew: old failures are no reason to disable it again. */
+/** The lane follows the status. Enabling what was disabled, or has proved itself, starts anew: old failures are no reason to disable it again. */
 async function enterStatus(
   run: Run,
   id: EndpointId,
@@ -175,7 +188,8 @@ async function enterStatus(
   status: EndpointStatus,
   exclusive: boolean,
 ): Promise<void> {
-  const startsAnew = before.status === "disabled" && status === "enabled";
+  const rested = before.status === "disabled" || before.status === "unverified";
+  const startsAnew = rested && status === "enabled";
   await run({ text: SET_LANE }, [id, status === "enabled", exclusive, startsAnew]);
 }
 
@@ -198,7 +212,8 @@ export async function liftBlocks(run: Run, id: EndpointId, nowMs: number): Promi
 export async function removeEndpoints(run: Run, ids: readonly EndpointId[], nowMs: number): Promise<void> {
   await run(
     {
-      text: `UPDATE posthorn.endpoints SET removed_at_ms = $2, sealed_headers = NULL, secrets = '[]'
+      text: `UPDATE posthorn.endpoints SET removed_at_ms = $2, unverified_at_ms = NULL, sealed_headers = NULL, sealed_credentials = NULL,
+          secrets = '[]'
         WHERE id = ANY ($1::text[])`,
     },
     [ids, nowMs],

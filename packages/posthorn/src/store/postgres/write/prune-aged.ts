@@ -26,6 +26,18 @@ const AGED: readonly Aged[] = [
       SELECT ctid FROM posthorn.figures WHERE minute_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`,
   },
   {
+    keepMs: () => 0,
+    text: `DELETE FROM posthorn.sessions WHERE id IN (
+      SELECT id FROM posthorn.sessions WHERE expires_at_ms <= $1 LIMIT $2)`,
+  },
+  {
+    // Until every clock agrees that the day is over.
+    keepMs: () => DAY_MS,
+    text: `DELETE FROM posthorn.usage WHERE (day, scope) IN (
+      SELECT day, scope FROM posthorn.usage WHERE day < date '1970-01-01' + ($1::bigint / ${DAY_MS})::integer
+      LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+  },
+  {
     keepMs: ({ figuresMs }) => figuresMs,
     text: `DELETE FROM posthorn.replays WHERE id IN (
       SELECT id FROM posthorn.replays WHERE finished_at_ms <= $1 LIMIT $2)`,

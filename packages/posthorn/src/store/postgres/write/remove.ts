@@ -1,22 +1,40 @@
-/** Deletes configuration, and zeroes payloads. */
+/** Deletes configuration, and zeroes payloads. What the audit log says of it is appended in the same transaction. */
 import { unreachable } from "../../../base/errors.ts";
 import { type AppId, type EndpointId, type EventId, locatorOf } from "../../../base/ids.ts";
+import type { NewAuditEntry } from "../../../domain/audit.ts";
 import type { RemoveTarget, Wake } from "../../store.ts";
 import type { Run } from "../connections.ts";
 import type { Context } from "../context.ts";
 import { daysOfId } from "../day.ts";
 import { plainArray } from "../literal.ts";
+import { appendAudit } from "./audit.ts";
 import { bumpApp, bumpCatalogue, lockApp } from "./config-version.ts";
 import { storeNow } from "./duty.ts";
 import { appOf, removeEndpoints } from "./endpoint-rows.ts";
 
-/** What other nodes are told of it; "nothing": it is nobody else's concern. undefined: it was not there. */
-type Removed = Wake | "nothing" | undefined;
+/** What other nodes are told of it; undefined: it was not there. */
+type Removed = readonly Wake[] | undefined;
 
-export async function remove(context: Context, target: RemoveTarget): Promise<boolean> {
-  const removed = await context.connections.transaction("work", (run) => write(context, run, target));
-  if (removed !== undefined && removed !== "nothing") context.wake(removed);
-  return removed !== undefined;
+const KEYS_CHANGED: Wake = { kind: "keys_changed" };
+
+export async function remove(
+  context: Context,
+  target: RemoveTarget,
+  audit?: NewAuditEntry,
+): Promise<boolean> {
+  const wakes = await context.connections.transaction("work", async (run) => {
+    const removed = await write(context, run, target);
+    if (audit !== undefined && removed !== undefined) await appendAudit(run, audit);
+    return removed;
+  });
+  for (const wake of wakes ?? []) context.wake(wake);
+  return wakes !== undefined;
+}
+
+/** A statement that deletes the one row meant, or none because it is not there. */
+async function one(run: Run, text: string, value: string, ...wakes: Wake[]): Promise<Removed> {
+  const rows = await run({ text: `${text} RETURNING 1` }, [value]);
+  return rows.length === 1 ? wakes : undefined;
 }
 
 async function write(context: Context, run: Run, target: RemoveTarget): Promise<Removed> {
@@ -27,17 +45,19 @@ async function write(context: Context, run: Run, target: RemoveTarget): Promise<
       return removeEndpoint(run, target.id);
     case "event_type":
       return removeEventType(run, target.name);
-    case "key": {
-      const rows = await run({ text: "DELETE FROM posthorn.keys WHERE id = $1 RETURNING 1" }, [target.id]);
-      return rows.length === 1 ? { kind: "keys_changed" } : undefined;
-    }
+    case "key":
+      // Its sessions go with it.
+      return one(run, "DELETE FROM posthorn.keys WHERE id = $1", target.id, KEYS_CHANGED);
+    case "session":
+      return one(run, "DELETE FROM posthorn.sessions WHERE id = $1", target.id, KEYS_CHANGED);
     case "payload":
       return zeroPayload(context, run, target.eventId);
-    case "publication": {
-      const text =
-        "DELETE FROM posthorn.publications WHERE id = $1 AND refused_at_ms IS NOT NULL RETURNING 1";
-      return (await run({ text }, [target.id])).length === 1 ? "nothing" : undefined;
-    }
+    case "publication":
+      return one(
+        run,
+        "DELETE FROM posthorn.publications WHERE id = $1 AND refused_at_ms IS NOT NULL",
+        target.id,
+      );
     default:
       return unreachable(target, "what to remove");
   }
@@ -61,7 +81,8 @@ async function removeApp(run: Run, id: AppId): Promise<Removed> {
     endpoints.map((endpoint) => endpoint.id),
     nowMs,
   );
-  return { kind: "app_changed", appId: id };
+  const keys = await run({ text: "DELETE FROM posthorn.keys WHERE app_id = $1 RETURNING 1" }, [id]);
+  return [{ kind: "app_changed", appId: id }, ...(keys.length > 0 ? [KEYS_CHANGED] : [])];
 }
 
 async function removeEndpoint(run: Run, id: EndpointId): Promise<Removed> {
@@ -70,14 +91,14 @@ async function removeEndpoint(run: Run, id: EndpointId): Promise<Removed> {
     return undefined;
   await removeEndpoints(run, [id], await storeNow(run));
   await bumpApp(run, appId);
-  return { kind: "app_changed", appId };
+  return [{ kind: "app_changed", appId }];
 }
 
 async function removeEventType(run: Run, name: string): Promise<Removed> {
   const rows = await run({ text: "DELETE FROM posthorn.event_types WHERE name = $1 RETURNING 1" }, [name]);
   if (rows.length === 0) return undefined;
   await bumpCatalogue(run);
-  return { kind: "types_changed" };
+  return [{ kind: "types_changed" }];
 }
 
 /**
@@ -95,5 +116,5 @@ async function zeroPayload({ connections }: Context, run: Run, eventId: EventId)
     },
     [locatorOf(eventId), days, eventId],
   );
-  return rows.length === 1 ? "nothing" : undefined;
+  return rows.length === 1 ? [] : undefined;
 }

@@ -1,10 +1,15 @@
-/** Creates and changes configuration. Whatever an app's fan-out depends on bumps its configVersion in the same transaction. */
+/**
+ * Creates and changes configuration. Whatever an app's fan-out depends on bumps its configVersion in the same transaction, and
+ * so is appended what the audit log says of it.
+ */
 import { PosthornError, unreachable } from "../../../base/errors.ts";
+import type { NewAuditEntry } from "../../../domain/audit.ts";
 import type { Change, SaveResult, Wake } from "../../store.ts";
 import type { Run } from "../connections.ts";
 import type { Context } from "../context.ts";
 import { codeOf } from "../failure.ts";
 import { ensurePartitions } from "../partitions-ahead.ts";
+import { appendAudit } from "./audit.ts";
 import { bumpApp, bumpCatalogue, lockApp } from "./config-version.ts";
 import { storeNow } from "./duty.ts";
 import {
@@ -38,11 +43,15 @@ const NUL_IN_TEXT = "22021";
 const UID_INDEXES = new Set(["apps_uid", "endpoints_uid"]);
 
 /** @throws PosthornError `invalid_field` for what no text of the database can hold */
-export async function save(context: Context, change: Change): Promise<SaveResult> {
+export async function save(context: Context, change: Change, audit?: NewAuditEntry): Promise<SaveResult> {
   // An app's first event needs a place to lie in.
   if (change.kind === "app") await ensurePartitions(context, change.app.retentionDays);
   try {
-    const { result, wakes } = await context.connections.transaction("work", (run) => write(run, change));
+    const { result, wakes } = await context.connections.transaction("work", async (run) => {
+      const saving = await write(run, change);
+      if (audit !== undefined && saving.result.kind === "saved") await appendAudit(run, audit);
+      return saving;
+    });
     for (const wake of wakes) context.wake(wake);
     return result;
   } catch (error) {
@@ -77,6 +86,12 @@ async function write(run: Run, change: Change): Promise<Saving> {
       return saveKey(run, nowMs, change);
     case "key_used":
       return one(run, "UPDATE posthorn.keys SET last_used_at_ms = $2 WHERE id = $1", [change.id, nowMs]);
+    case "session":
+      return saveSession(run, nowMs, change);
+    case "master_key":
+      return one(run, "UPDATE posthorn.facts SET key_check = $1", [change.check]);
+    case "audit":
+      return saved();
     case "replay":
       return saveReplay(run, nowMs, change);
     case "replay_cancelled":
@@ -106,14 +121,24 @@ async function one(run: Run, text: string, values: readonly unknown[], ...wakes:
 }
 
 async function saveApp(run: Run, nowMs: number, { create, app }: ChangeOf<"app">): Promise<Saving> {
-  const { id, uid, name, metadata, retentionDays } = app;
-  const values = [id, uid, name, JSON.stringify(metadata), retentionDays, nowMs];
+  const { id, uid, name, metadata, retentionDays, limits, ownershipCheck } = app;
+  const values = [
+    id,
+    uid,
+    name,
+    JSON.stringify(metadata),
+    retentionDays,
+    nowMs,
+    JSON.stringify(limits),
+    ownershipCheck,
+  ];
   const wake: Wake = { kind: "app_changed", appId: id };
   if (create) {
     return one(
       run,
-      `INSERT INTO posthorn.apps (id, uid, name, metadata, retention_days, config_version, created_at_ms, updated_at_ms)
-      VALUES ($1, $2, $3, $4, $5, 1, $6, $6)`,
+      `INSERT INTO posthorn.apps (id, uid, name, metadata, retention_days, config_version, created_at_ms, updated_at_ms, limits,
+        ownership_check)
+      VALUES ($1, $2, $3, $4, $5, 1, $6, $6, $7, $8)`,
       values,
       wake,
     );
@@ -122,7 +147,7 @@ async function saveApp(run: Run, nowMs: number, { create, app }: ChangeOf<"app">
   return one(
     run,
     `UPDATE posthorn.apps SET uid = $2, name = $3, metadata = $4, retention_days = $5, updated_at_ms = $6,
-      config_version = config_version + 1 WHERE id = $1`,
+      limits = $7, ownership_check = $8, config_version = config_version + 1 WHERE id = $1`,
     values,
     wake,
   );
@@ -176,13 +201,28 @@ const UPDATE_EVENT_TYPE = `UPDATE posthorn.event_types SET description = $2, sch
     deprecated = $6, updated_at_ms = $7
   WHERE name = $1 RETURNING 1`;
 
-function saveKey(run: Run, nowMs: number, { key, hash }: ChangeOf<"key">): Promise<Saving> {
-  const { id, role, name, prefix, expiresAtMs } = key;
+async function saveKey(run: Run, nowMs: number, { key, hash }: ChangeOf<"key">): Promise<Saving> {
+  const { id, role, appId, name, limits, prefix, expiresAtMs } = key;
+  if (appId !== null && !(await lockApp(run, appId))) return MISSING;
   return one(
     run,
-    `INSERT INTO posthorn.keys (id, hash, role, name, prefix, created_at_ms, expires_at_ms)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-    [id, hash, role, name, prefix, nowMs, expiresAtMs],
+    `INSERT INTO posthorn.keys (id, hash, role, app_id, name, limits, prefix, created_at_ms, expires_at_ms)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+    [id, hash, role, appId, name, JSON.stringify(limits), prefix, nowMs, expiresAtMs],
+  );
+}
+
+/** The key stays as it is until the session is stored. */
+function saveSession(
+  run: Run,
+  nowMs: number,
+  { session, hash, expiresInMs }: ChangeOf<"session">,
+): Promise<Saving> {
+  return one(
+    run,
+    `INSERT INTO posthorn.sessions (id, hash, key_id, created_at_ms, expires_at_ms)
+    SELECT $1, $2, k.id, $4, $5 FROM posthorn.keys k WHERE k.id = $3 FOR KEY SHARE`,
+    [session.id, hash, session.keyId, nowMs, nowMs + Math.round(expiresInMs)],
   );
 }
 

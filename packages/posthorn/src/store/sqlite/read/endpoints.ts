@@ -2,7 +2,14 @@
 
 import type { EndpointId } from "../../../base/ids.ts";
 import type { BreakerState } from "../../../domain/breaker.ts";
-import type { AppConfig, EndpointConfig, EndpointRow, KnownEndpoint, LaneRecord } from "../../store.ts";
+import type {
+  AppConfig,
+  EndpointConfig,
+  EndpointRow,
+  KnownEndpoint,
+  LaneRecord,
+  SealedSecret,
+} from "../../store.ts";
 import { EPOCH } from "../options.ts";
 import { type Query, query } from "../statement.ts";
 import type { Reading } from "./reading.ts";
@@ -18,10 +25,12 @@ export const LANE_COLUMNS = `l.breaker, l.failing_since_ms AS failingSinceMs,
 
 interface WholeRow extends EndpointColumns, LaneColumns {
   readonly sealedHeaders: Uint8Array | null;
+  readonly sealedCredentials: Uint8Array | null;
   readonly filterErrors: number;
   readonly filterError: string | null;
 }
-const WHOLE = `SELECT ${ENDPOINT_COLUMNS}, p.sealed_headers AS sealedHeaders, l.filter_errors AS filterErrors, l.filter_error AS filterError, ${LANE_COLUMNS}
+const WHOLE = `SELECT ${ENDPOINT_COLUMNS}, p.sealed_headers AS sealedHeaders, p.sealed_credentials AS sealedCredentials,
+  l.filter_errors AS filterErrors, l.filter_error AS filterError, ${LANE_COLUMNS}
   FROM endpoints p JOIN apps a ON a.seq = p.app_seq JOIN lanes l ON l.endpoint_seq = p.seq`;
 
 export function laneOf(
@@ -48,7 +57,7 @@ export class Endpoints {
   #byUid: Query<WholeRow>;
   #bySeq: Query<WholeRow>;
   #version: Query<{ version: number }>;
-  #secrets: Query<{ sealed: Uint8Array; expiresAtMs: number | null }>;
+  #secrets: Query<SealedSecret>;
 
   constructor(reading: Reading) {
     const { db } = reading;
@@ -61,7 +70,7 @@ export class Endpoints {
     this.#version = query(db, "SELECT version FROM endpoints WHERE id = ? AND removed_at_ms IS NULL");
     this.#secrets = query(
       db,
-      "SELECT sealed, expires_at_ms AS expiresAtMs FROM endpoint_secrets WHERE endpoint_seq = ? ORDER BY position",
+      "SELECT sealed, expires_at_ms AS expiresAtMs, public_key AS publicKey FROM endpoint_secrets WHERE endpoint_seq = ? ORDER BY position",
     );
   }
 
@@ -106,8 +115,9 @@ export class Endpoints {
   #config(row: WholeRow): EndpointConfig {
     return {
       endpoint: endpointOf(row),
-      secrets: this.#secrets.all(row.seq).map(({ sealed, expiresAtMs }) => ({ sealed, expiresAtMs })),
+      secrets: this.#secrets.all(row.seq).map((secret) => ({ ...secret })),
       sealedHeaders: row.sealedHeaders,
+      sealedCredentials: row.sealedCredentials,
       lane: laneOf(row, this.#reading.nowMs()),
     };
   }

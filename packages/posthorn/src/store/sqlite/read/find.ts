@@ -9,8 +9,11 @@ import {
   type AppRow,
   ATTEMPT,
   type AttemptRow,
+  AUDIT,
+  type AuditRow,
   appOf,
   attemptOf,
+  auditOf,
   EVENT,
   EVENT_TYPE,
   type EventRow,
@@ -32,6 +35,9 @@ import {
   REPLAY,
   type ReplayRow,
   replayOf,
+  SESSION,
+  type SessionRow,
+  sessionOf,
 } from "./rows.ts";
 
 export class Find {
@@ -40,6 +46,9 @@ export class Find {
   #eventType: Query<EventTypeRow>;
   #keyById: Query<KeyRow>;
   #keyByHash: Query<KeyRow>;
+  #sessionById: Query<SessionRow>;
+  #sessionByHash: Query<SessionRow>;
+  #audit: Query<AuditRow>;
   #event: Query<EventRow>;
   #pending: Query<PendingRow>;
   #final: Query<FinalRow>;
@@ -56,6 +65,9 @@ export class Find {
     this.#eventType = query(db, `${EVENT_TYPE} WHERE name = ?`);
     this.#keyById = query(db, `${KEY} WHERE id = ?`);
     this.#keyByHash = query(db, `${KEY} WHERE hash = ?`);
+    this.#sessionById = query(db, `${SESSION} WHERE s.expires_at_ms > ?1 AND s.id = ?2`);
+    this.#sessionByHash = query(db, `${SESSION} WHERE s.expires_at_ms > ?1 AND s.hash = ?2`);
+    this.#audit = query(db, `${AUDIT} WHERE id = ?`);
     this.#event = query(db, `${EVENT} WHERE e.id = ?`);
     this.#pending = query(db, `${PENDING} WHERE d.id = ?`);
     this.#final = query(db, `${FINAL} WHERE d.id = ?`);
@@ -81,6 +93,10 @@ export class Find {
         return mapped(this.#eventType.get(id), eventTypeOf);
       case "key":
         return mapped(hash === undefined ? this.#keyById.get(id) : this.#keyByHash.get(hash), keyOf);
+      case "session":
+        return mapped(this.#session(id, hash), sessionOf);
+      case "audit":
+        return mapped(this.#audit.get(id), auditOf);
       case "event":
         return mapped(this.#event.get(id), eventOf);
       case "delivery":
@@ -96,6 +112,12 @@ export class Find {
       default:
         return unreachable(kind, "resource kind");
     }
+  }
+
+  /** One that has ended is not there, pruned or not. */
+  #session(id: string, hash: Uint8Array | undefined): SessionRow | undefined {
+    const nowMs = this.#nowMs();
+    return hash === undefined ? this.#sessionById.get(nowMs, id) : this.#sessionByHash.get(nowMs, hash);
   }
 }
 

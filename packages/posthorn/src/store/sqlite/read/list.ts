@@ -2,17 +2,21 @@
 import type { SQLInputValue } from "node:sqlite";
 import { PosthornError, unreachable } from "../../../base/errors.ts";
 import type { ListQuery, Page, ResourceKind, Resources } from "../../store.ts";
+import { DAY_MS } from "../day.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { ListDeliveries } from "./list-deliveries.ts";
 import { ListEvents } from "./list-events.ts";
-import { beyond, EVERYTHING, type Reading, Statements, seqOfCursor } from "./reading.ts";
+import { beyond, EVERYTHING, firstSeqAt, type Reading, Statements, seqOfCursor } from "./reading.ts";
 import {
   APP,
   type AppRow,
   ATTEMPT,
   type AttemptRow,
+  AUDIT,
+  type AuditRow,
   appOf,
   attemptOf,
+  auditOf,
   EVENT_TYPE,
   type EventTypeRow,
   eventTypeOf,
@@ -25,9 +29,10 @@ import {
   REPLAY,
   type ReplayRow,
   replayOf,
+  SESSION,
+  type SessionRow,
+  sessionOf,
 } from "./rows.ts";
-
-const DAY_MS = 86_400_000;
 
 /** A condition of the WHERE clause with its value. */
 type Condition = readonly [sql: string, value: SQLInputValue | undefined];
@@ -63,7 +68,17 @@ export class List {
       case "event_type":
         return this.#eventTypes(query);
       case "key":
-        return this.#bySeq<KeyRow, Resources["key"]>(`${KEY} WHERE TRUE`, "seq", [], query, keyOf);
+        return this.#bySeq<KeyRow, Resources["key"]>(`${KEY} WHERE TRUE`, "seq", [ofApp], query, keyOf);
+      case "session":
+        return this.#bySeq<SessionRow, Resources["session"]>(
+          `${SESSION} WHERE TRUE`,
+          "s.seq",
+          [["s.expires_at_ms > ?", this.#nowMs()]],
+          query,
+          sessionOf,
+        );
+      case "audit":
+        return this.#auditLog(query);
       case "event":
         return this.#events.run(query);
       case "delivery":
@@ -102,7 +117,8 @@ export class List {
   }
 
   #endpointPage(query: ListQuery, ofApp: Condition): Page<Resources["endpoint"]> {
-    const select = "SELECT seq FROM endpoints WHERE removed_at_ms IS NULL";
+    const which = query.unverified === true ? " AND unverified_at_ms IS NOT NULL" : "";
+    const select = `SELECT seq FROM endpoints WHERE removed_at_ms IS NULL${which}`;
     const found = this.#bySeq<{ seq: number }, Resources["endpoint"] | undefined>(
       select,
       "seq",
@@ -130,6 +146,25 @@ export class List {
       .query<AttemptRow>(`${ATTEMPT} WHERE t.number > ?2 ORDER BY t.number LIMIT ?3`)
       .all(deliveryId, cursor === undefined ? 0 : seqOfCursor(cursor), limit + 1);
     return page(rows, limit, ({ number }) => String(number), attemptOf);
+  }
+
+  /** Numbers grow with time, so that a window is a range of them. */
+  #auditLog(query: ListQuery): Page<Resources["audit"]> {
+    const { appId, sinceMs, untilMs } = query;
+    const numberAt = (atMs: number | undefined): number | undefined =>
+      atMs === undefined ? undefined : firstSeqAt(this.#statements, "audit_log", "at_ms", atMs, "number");
+    const conditions: Condition[] = [
+      ["app_id = ?", appId],
+      ["number >= ?", numberAt(sinceMs)],
+      ["number < ?", numberAt(untilMs)],
+    ];
+    return this.#bySeq<AuditRow, Resources["audit"]>(
+      `${AUDIT} WHERE TRUE`,
+      "number",
+      conditions,
+      query,
+      auditOf,
+    );
   }
 
   /** The one that has the file, and earlier starts of the last day. */

@@ -56,12 +56,18 @@ export function seqOfCursor(cursor: string): number {
 }
 
 /** The first seq at or after a time: rows are made in the order of both, so bisection finds it without an index. */
-export function firstSeqAt(statements: Statements, table: string, column: string, atMs: number): number {
+export function firstSeqAt(
+  statements: Statements,
+  table: string,
+  column: string,
+  atMs: number,
+  number = "seq",
+): number {
   const row = statements.query<{ seq: number; atMs: number }>(
-    `SELECT seq, ${column} AS atMs FROM ${table} WHERE seq >= ? ORDER BY seq LIMIT 1`,
+    `SELECT ${number} AS seq, ${column} AS atMs FROM ${table} WHERE ${number} >= ? ORDER BY ${number} LIMIT 1`,
   );
   const last =
-    statements.query<{ seq: number | null }>(`SELECT max(seq) AS seq FROM ${table}`).get()?.seq ?? 0;
+    statements.query<{ seq: number | null }>(`SELECT max(${number}) AS seq FROM ${table}`).get()?.seq ?? 0;
   let low = 0;
   let high = last + 1;
   while (low < high) {

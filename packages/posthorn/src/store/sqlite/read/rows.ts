@@ -11,6 +11,7 @@ import type {
 } from "../../../base/ids.ts";
 import type { App } from "../../../domain/app.ts";
 import type { Attempt, OutcomeKind } from "../../../domain/attempt.ts";
+import type { AuditEntry } from "../../../domain/audit.ts";
 import type { Delivery, DeliveryTrigger, FinalState } from "../../../domain/delivery.ts";
 import type {
   DeadLetterPolicy,
@@ -23,9 +24,12 @@ import type {
 import type { EventType } from "../../../domain/event-type.ts";
 import type { KeyRole } from "../../../domain/key.ts";
 import type { Node } from "../../../domain/node.ts";
+import type { OwnershipPolicy } from "../../../domain/ownership.ts";
 import type { ReplayState } from "../../../domain/replay.ts";
+import { accessOf } from "../../access.ts";
+import { type AuditColumns, auditEntryOf } from "../../audit-columns.ts";
 import { outcomeOf } from "../../outcome.ts";
-import type { StoredEvent, StoredKey, StoredReplay } from "../../store.ts";
+import type { StoredEvent, StoredKey, StoredReplay, StoredSession } from "../../store.ts";
 
 type Flag = 0 | 1;
 
@@ -36,15 +40,17 @@ export interface AppRow {
   readonly name: string;
   readonly metadata: string;
   readonly retentionDays: number;
+  readonly limits: string;
+  readonly ownershipCheck: OwnershipPolicy | null;
   readonly configVersion: number;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
 }
-export const APP = `SELECT seq, id, uid, name, metadata, retention_days AS retentionDays, config_version AS configVersion,
-  created_at_ms AS createdAtMs, updated_at_ms AS updatedAtMs FROM apps`;
+export const APP = `SELECT seq, id, uid, name, metadata, retention_days AS retentionDays, limits,
+  ownership_check AS ownershipCheck, config_version AS configVersion, created_at_ms AS createdAtMs, updated_at_ms AS updatedAtMs FROM apps`;
 
-export function appOf({ seq: _, metadata, ...row }: AppRow): App {
-  return { ...row, metadata: JSON.parse(metadata) };
+export function appOf({ seq: _, metadata, limits, ...row }: AppRow): App {
+  return { ...row, metadata: JSON.parse(metadata), limits: JSON.parse(limits) };
 }
 
 export interface EndpointColumns {
@@ -64,6 +70,7 @@ export interface EndpointColumns {
   readonly ordering: Ordering;
   readonly onDeadLetter: DeadLetterPolicy;
   readonly scheme: Scheme;
+  readonly access: string;
   readonly status: EndpointStatus;
   readonly disableReason: DisableReason | null;
   readonly version: number;
@@ -72,7 +79,7 @@ export interface EndpointColumns {
 }
 export const ENDPOINT_COLUMNS = `p.seq, p.id, a.id AS appId, p.uid, p.url, p.description, p.event_types AS eventTypes, p.channels,
   p.filter, p.rate_limit_per_second AS rateLimitPerSecond, p.in_flight_max AS inFlightMax, p.timeout_ms AS timeoutMs,
-  p.retry_schedule AS retrySchedule, p.ordering, p.on_dead_letter AS onDeadLetter, p.scheme, p.status,
+  p.retry_schedule AS retrySchedule, p.ordering, p.on_dead_letter AS onDeadLetter, p.scheme, p.access, p.status,
   p.disable_reason AS disableReason, p.version, p.created_at_ms AS createdAtMs, p.updated_at_ms AS updatedAtMs`;
 
 export function endpointOf(row: EndpointColumns): Endpoint {
@@ -92,6 +99,7 @@ export function endpointOf(row: EndpointColumns): Endpoint {
     ordering: row.ordering,
     onDeadLetter: row.onDeadLetter,
     scheme: row.scheme,
+    ...accessOf(row.access),
     status: row.status,
     disableReason: row.disableReason,
     version: row.version,
@@ -127,17 +135,39 @@ export interface KeyRow {
   readonly id: KeyId;
   readonly hash: Uint8Array;
   readonly role: KeyRole;
+  readonly appId: AppId | null;
   readonly name: string;
+  readonly limits: string;
   readonly prefix: string;
   readonly createdAtMs: number;
   readonly expiresAtMs: number | null;
   readonly lastUsedAtMs: number | null;
 }
-export const KEY = `SELECT seq, id, hash, role, name, prefix, created_at_ms AS createdAtMs, expires_at_ms AS expiresAtMs,
-  last_used_at_ms AS lastUsedAtMs FROM keys`;
+export const KEY = `SELECT seq, id, hash, role, (SELECT a.id FROM apps a WHERE a.seq = app_seq) AS appId, name, limits, prefix,
+  created_at_ms AS createdAtMs, expires_at_ms AS expiresAtMs, last_used_at_ms AS lastUsedAtMs FROM keys`;
 
-export function keyOf({ seq: _, ...row }: KeyRow): StoredKey {
+export function keyOf({ seq: _, limits, ...row }: KeyRow): StoredKey {
+  return { ...row, limits: JSON.parse(limits) };
+}
+
+export interface SessionRow extends StoredSession {
+  readonly seq: number;
+}
+export const SESSION = `SELECT s.seq, s.id, s.hash, k.id AS keyId, s.created_at_ms AS createdAtMs, s.expires_at_ms AS expiresAtMs
+  FROM sessions s JOIN keys k ON k.seq = s.key_seq`;
+
+export function sessionOf({ seq: _, ...row }: SessionRow): StoredSession {
   return row;
+}
+
+export interface AuditRow extends AuditColumns {
+  readonly seq: number;
+}
+export const AUDIT = `SELECT number AS seq, number, id, at_ms AS atMs, actor, action, target, app_id AS appId, before, after, address,
+  request_id AS requestId, previous_hash AS previousHash, hash FROM audit_log`;
+
+export function auditOf({ seq: _, ...columns }: AuditRow): AuditEntry {
+  return auditEntryOf(columns);
 }
 
 export interface EventRow {
@@ -150,6 +180,7 @@ export interface EventRow {
   readonly channels: string | null;
   readonly orderingKey: string | null;
   readonly deliverAtMs: number | null;
+  readonly hops: number;
   readonly payloadBytes: number;
   readonly dataStart: number;
   readonly dataEnd: number;
@@ -161,7 +192,7 @@ export interface EventRow {
 const EVENT_COLUMNS = (
   payload: string,
 ): string => `SELECT e.seq, e.id, a.id AS appId, e.uid, e.event_type AS eventType, e.timestamp,
-  e.channels, e.ordering_key AS orderingKey, e.deliver_at_ms AS deliverAtMs, length(e.payload) AS payloadBytes,
+  e.channels, e.ordering_key AS orderingKey, e.deliver_at_ms AS deliverAtMs, e.hops, length(e.payload) AS payloadBytes,
   e.data_start AS dataStart, e.data_end AS dataEnd, e.accepted_at_ms AS acceptedAtMs, e.expunged_at_ms AS expungedAtMs,
   EXISTS (SELECT 1 FROM fan_outs f WHERE f.event_seq = e.seq) AS fanOutPending, ${payload} AS payload
   FROM events e JOIN apps a ON a.seq = e.app_seq`;

@@ -7,8 +7,10 @@ import { Find } from "./find.ts";
 import { health } from "./health.ts";
 import { Leases } from "./leases.ts";
 import { List } from "./list.ts";
+import { PublicKeys } from "./public-keys.ts";
 import type { Reading } from "./reading.ts";
 import { StatsVerb } from "./stats.ts";
+import { UsageQuery } from "./usage.ts";
 
 type Verbs = { [Verb in ReaderVerb]: (...args: Parameters<StoreReader[Verb]>) => unknown };
 
@@ -19,6 +21,8 @@ export function createVerbs(reading: Reading): Verbs {
   const dueLanes = new DueLanesQuery(reading);
   const stats = new StatsVerb(reading);
   const leases = new Leases(reading);
+  const publicKeys = new PublicKeys(reading);
+  const usage = new UsageQuery(reading);
   return {
     config: (app) => endpoints.config(app),
     refresh: (known) => endpoints.refresh(known),
@@ -27,6 +31,8 @@ export function createVerbs(reading: Reading): Verbs {
     dueLanes: (query) => dueLanes.run(query),
     leases: (incarnation, page) => leases.run(incarnation, page),
     stats: (query) => stats.run(query),
+    publicKeys: (query) => publicKeys.run(query),
+    usage: (scopes) => usage.run(scopes),
     health: () => health(reading),
   };
 }

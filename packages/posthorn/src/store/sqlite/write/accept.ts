@@ -37,8 +37,8 @@ export class Accept {
     this.#insertEvent = statement(
       db,
       `INSERT INTO events (seq, id, app_seq, uid, event_type, timestamp, channels, ordering_key, deliver_at_ms, accepted_at_ms,
-        delivery_first, delivery_count, fan_out_count, data_start, data_end, payload)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        delivery_first, delivery_count, fan_out_count, data_start, data_end, payload, hops)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#insertDelivery = statement(
       db,
@@ -128,6 +128,7 @@ export class Accept {
       event.dataStart,
       event.dataEnd,
       event.payload,
+      event.hops,
     );
     if (fanOut.length > 0) this.#insertFanOut.run(seq, JSON.stringify(fanOut));
     for (const { key, fingerprint } of idempotency)

@@ -18,6 +18,7 @@ interface DueRow {
   readonly eventId: EventId;
   readonly eventType: string;
   readonly expunged: 0 | 1;
+  readonly hops: number;
   readonly payload: Uint8Array;
 }
 
@@ -30,7 +31,7 @@ interface Room {
 /** One class at a time, so that the entries of deliveries_due stand in the order wanted. */
 export const DUE_ROWS = `
   SELECT d.seq, d.id, d.trigger, d.class, d.order_key AS orderKey, d.failures, d.attempt_count AS attempts,
-    e.id AS eventId, e.event_type AS eventType, e.expunged_at_ms IS NOT NULL AS expunged, e.payload
+    e.id AS eventId, e.event_type AS eventType, e.expunged_at_ms IS NOT NULL AS expunged, e.hops, e.payload
   FROM deliveries d JOIN events e ON e.seq = d.event_seq
   WHERE d.endpoint_seq = ? AND d.class = ? AND d.leased_by IS NULL AND d.due_at_ms IS NOT NULL AND d.due_at_ms <= ?
   ORDER BY d.due_at_ms LIMIT ?`;
@@ -122,6 +123,7 @@ export class ClaimVerb {
         orderKey: row.orderKey,
         failures: row.failures,
         attempts: row.attempts,
+        hops: row.hops,
         payload: row.payload,
       });
     }

@@ -44,7 +44,7 @@ export class Nodes {
   beat(incarnation: IncarnationId): Beat {
     this.saveNow();
     const alive = this.#beat.run(this.#writing.nowMs, incarnation).changes === 1;
-    return { alive, validUntilMs: Number.POSITIVE_INFINITY, dispatchers: 1 };
+    return { alive, validUntilMs: Number.POSITIVE_INFINITY, dispatchers: 1, publishers: 1 };
   }
 
   retire(incarnation: IncarnationId): void {

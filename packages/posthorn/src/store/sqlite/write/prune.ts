@@ -4,12 +4,12 @@
  * remembers where it was, so that events which must stay do not stop it.
  */
 import type { PruneResult } from "../../store.ts";
+import { DAY_MS } from "../day.ts";
 import { type Query, query, type Statement, statement } from "../statement.ts";
 import type { Writing } from "../writing.ts";
 
 /** Of a slice, so that the writer is not kept from accepting: about 10 ms. */
 const EVENTS_MAX = 200;
-const DAY_MS = 86_400_000;
 
 interface EventRow {
   readonly seq: number;
@@ -105,6 +105,20 @@ export class Prune {
           db,
           `DELETE FROM incarnations WHERE seq IN (SELECT seq FROM incarnations WHERE voided_at_ms <= ?1 LIMIT ?2)
           AND NOT EXISTS (SELECT 1 FROM deliveries WHERE leased_by = incarnations.seq)`,
+        ),
+      },
+      {
+        keepMs: 0,
+        delete: statement(
+          db,
+          "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE expires_at_ms <= ?1 LIMIT ?2)",
+        ),
+      },
+      {
+        keepMs: DAY_MS,
+        delete: statement(
+          db,
+          `DELETE FROM usage WHERE (day_ms, scope) IN (SELECT day_ms, scope FROM usage WHERE day_ms <= ?1 ORDER BY day_ms LIMIT ?2)`,
         ),
       },
     ];

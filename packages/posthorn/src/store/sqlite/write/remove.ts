@@ -5,15 +5,16 @@ import type { RemoveTarget } from "../../store.ts";
 import { type Query, query, type Statement, statement } from "../statement.ts";
 import type { Writing } from "../writing.ts";
 import { EndpointRows } from "./endpoint-rows.ts";
+import { Keys } from "./keys.ts";
 
 export class Remove {
   #writing: Writing;
   #endpoints: EndpointRows;
+  #keys: Keys;
   #removeApp: Statement;
   #endpointsOfApp: Query<{ seq: number }>;
   #endReplays: Statement;
   #deleteEventType: Statement;
-  #deleteKey: Statement;
   #zeroPayload: Statement;
   #endFanOut: Statement;
 
@@ -21,6 +22,7 @@ export class Remove {
     const { db } = writing;
     this.#writing = writing;
     this.#endpoints = new EndpointRows(writing);
+    this.#keys = new Keys(writing);
     this.#removeApp = statement(
       db,
       "UPDATE apps SET removed_at_ms = ? WHERE id = ? AND removed_at_ms IS NULL",
@@ -31,7 +33,6 @@ export class Remove {
       "UPDATE replays SET state = 'cancelled', finished_at_ms = ? WHERE endpoint_seq = ? AND state = 'running'",
     );
     this.#deleteEventType = statement(db, "DELETE FROM event_types WHERE name = ?");
-    this.#deleteKey = statement(db, "DELETE FROM keys WHERE id = ?");
     this.#zeroPayload = statement(
       db,
       "UPDATE events SET payload = zeroblob(length(payload)), expunged_at_ms = ? WHERE id = ? AND expunged_at_ms IS NULL",
@@ -53,7 +54,9 @@ export class Remove {
       case "event_type":
         return this.#deleteEventType.run(target.name).changes === 1;
       case "key":
-        return this.#deleteKey.run(target.id).changes === 1;
+        return this.#keys.remove(target.id);
+      case "session":
+        return this.#keys.removeSession(target.id);
       case "payload":
         return this.#payload(target.eventId);
       case "publication":
@@ -67,6 +70,7 @@ export class Remove {
     const app = this.#writing.app(id);
     if (app === undefined || this.#removeApp.run(this.#writing.nowMs, id).changes === 0) return false;
     for (const { seq } of this.#endpointsOfApp.all(app.seq)) this.#endpoint(seq);
+    this.#keys.removeOfApp(app.seq);
     this.#writing.forget();
     return true;
   }
@@ -78,17 +82,8 @@ export class Remove {
     return true;
   }
 
-  /** The old bytes are overwritten where they lie; the writer empties the log after the commit, where they lie too. */
   #payload(eventId: EventId): boolean {
-    const { db, nowMs } = this.#writing;
-    db.exec("PRAGMA secure_delete = ON");
-    try {
-      this.#endFanOut.run(eventId);
-      const zeroed = this.#zeroPayload.run(nowMs, eventId).changes === 1;
-      if (zeroed) this.#writing.emptyLog = true;
-      return zeroed;
-    } finally {
-      db.exec("PRAGMA secure_delete = OFF");
-    }
+    this.#endFanOut.run(eventId);
+    return this.#writing.destroying(() => this.#zeroPayload.run(this.#writing.nowMs, eventId).changes === 1);
   }
 }

@@ -4,6 +4,7 @@ import type { Change, SaveResult } from "../../store.ts";
 import { type Query, query, type Statement, statement } from "../statement.ts";
 import type { EndpointFacts, Writing } from "../writing.ts";
 import { EndpointRows } from "./endpoint-rows.ts";
+import { Keys } from "./keys.ts";
 import type { Order } from "./order.ts";
 
 type ChangeOf<Kind extends Change["kind"]> = Extract<Change, { kind: Kind }>;
@@ -16,13 +17,13 @@ export class Save {
   #writing: Writing;
   #order: Order;
   #endpoints: EndpointRows;
+  #keys: Keys;
   #appWithUid: Query<{ id: string }>;
   #insertApp: Statement;
   #updateApp: Statement;
   #insertEventType: Statement;
   #updateEventType: Statement;
-  #insertKey: Statement;
-  #keyUsed: Statement;
+  #setMasterKey: Statement;
   #insertReplay: Statement;
   #cancelReplay: Statement;
 
@@ -31,16 +32,18 @@ export class Save {
     this.#writing = writing;
     this.#order = order;
     this.#endpoints = new EndpointRows(writing);
+    this.#keys = new Keys(writing);
     this.#appWithUid = query(db, "SELECT id FROM apps WHERE uid = ? AND removed_at_ms IS NULL");
     this.#insertApp = statement(
       db,
-      `INSERT INTO apps (id, uid, name, metadata, retention_days, config_version, created_at_ms, updated_at_ms)
-      VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?6)`,
+      `INSERT INTO apps (id, uid, name, metadata, retention_days, limits, ownership_check, config_version, created_at_ms,
+        updated_at_ms)
+      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?8)`,
     );
     this.#updateApp = statement(
       db,
-      `UPDATE apps SET uid = ?2, name = ?3, metadata = ?4, retention_days = ?5, updated_at_ms = ?6,
-        config_version = config_version + 1
+      `UPDATE apps SET uid = ?2, name = ?3, metadata = ?4, retention_days = ?5, limits = ?6,
+        ownership_check = ?7, updated_at_ms = ?8, config_version = config_version + 1
       WHERE id = ?1 AND removed_at_ms IS NULL`,
     );
     this.#insertEventType = statement(
@@ -54,11 +57,7 @@ export class Save {
         updated_at_ms = ?7
       WHERE name = ?1`,
     );
-    this.#insertKey = statement(
-      db,
-      "INSERT INTO keys (id, hash, role, name, prefix, created_at_ms, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    );
-    this.#keyUsed = statement(db, "UPDATE keys SET last_used_at_ms = ? WHERE id = ?");
+    this.#setMasterKey = statement(db, "UPDATE store_facts SET master_key_check = ?");
     this.#insertReplay = statement(
       db,
       `INSERT INTO replays (id, app_seq, endpoint_seq, since_ms, until_ms, states, event_types, state, created_at_ms)
@@ -77,13 +76,19 @@ export class Save {
       case "endpoint":
         return this.#changed(this.#endpoint(change));
       case "endpoint_status":
-        return this.#changed(this.#endpoints.setStatus(change) ? SAVED : MISSING);
+        return this.#changed(savedIf(this.#endpoints.setStatus(change)));
       case "event_type":
         return this.#eventType(change);
       case "key":
-        return this.#key(change);
+        return savedIf(this.#keys.insert(change));
       case "key_used":
-        return one(this.#keyUsed.run(this.#writing.nowMs, change.id));
+        return savedIf(this.#keys.used(change.id));
+      case "session":
+        return savedIf(this.#keys.openSession(change));
+      case "master_key":
+        return one(this.#setMasterKey.run(change.check));
+      case "audit":
+        return SAVED;
       case "replay":
         return this.#replay(change);
       case "replay_cancelled":
@@ -107,8 +112,19 @@ export class Save {
     const holder = app.uid === null ? undefined : this.#appWithUid.get(app.uid);
     if (holder !== undefined && holder.id !== app.id) return UID_TAKEN;
     const write = create ? this.#insertApp : this.#updateApp;
-    const { id, uid, name, metadata, retentionDays } = app;
-    return one(write.run(id, uid, name, JSON.stringify(metadata), retentionDays, this.#writing.nowMs));
+    const { id, uid, name, metadata, retentionDays, limits, ownershipCheck } = app;
+    return one(
+      write.run(
+        id,
+        uid,
+        name,
+        JSON.stringify(metadata),
+        retentionDays,
+        JSON.stringify(limits),
+        ownershipCheck,
+        this.#writing.nowMs,
+      ),
+    );
   }
 
   #endpoint(change: ChangeOf<"endpoint">): SaveResult {
@@ -146,11 +162,6 @@ export class Save {
     return create ? UID_TAKEN : MISSING;
   }
 
-  #key({ key, hash }: ChangeOf<"key">): SaveResult {
-    const { id, role, name, prefix, expiresAtMs } = key;
-    return one(this.#insertKey.run(id, hash, role, name, prefix, this.#writing.nowMs, expiresAtMs));
-  }
-
   #replay({ replay }: ChangeOf<"replay">): SaveResult {
     const { id, appId, endpointId, sinceMs, untilMs, states, eventTypes } = replay;
     const app = this.#writing.app(appId);
@@ -179,7 +190,11 @@ export class Save {
 }
 
 function one({ changes }: { readonly changes: number | bigint }): SaveResult {
-  return changes === 1 ? SAVED : MISSING;
+  return savedIf(changes === 1);
+}
+
+function savedIf(there: boolean): SaveResult {
+  return there ? SAVED : MISSING;
 }
 
 function jsonOrNull(value: unknown): string | null {

@@ -3,6 +3,7 @@ import type { Acceptance, AcceptResult, BreakerChange, Settlement, SettleResult 
 import type { WriterMethods, WriterVerb } from "../wire.ts";
 import type { Writing } from "../writing.ts";
 import { Accept } from "./accept.ts";
+import { AuditLog } from "./audit.ts";
 import { ClaimVerb } from "./claim.ts";
 import { Ending } from "./ending.ts";
 import { FanOut } from "./fan-out.ts";
@@ -17,6 +18,7 @@ import { Replays } from "./replays.ts";
 import { Rescue } from "./rescue.ts";
 import { Save } from "./save.ts";
 import { Settle } from "./settle.ts";
+import { Use } from "./use.ts";
 
 type Synchronous = {
   [Verb in WriterVerb]: (
@@ -46,6 +48,8 @@ export function createVerbs(writing: Writing): Verbs {
   const record = new RecordVerb(writing);
   const prune = new Prune(writing);
   const nodes = new Nodes(writing);
+  const audit = new AuditLog(writing);
+  const use = new Use(writing);
   const setBreakers = (breakers: readonly BreakerChange[]): void => {
     for (const breaker of breakers) settle.setBreaker(breaker);
   };
@@ -68,8 +72,17 @@ export function createVerbs(writing: Writing): Verbs {
     expire: (deliveriesMax) => ending.expire(deliveriesMax),
     redeliver: (redeliveries) => later.redeliverAll(redeliveries),
     cancel: (target, deliveriesMax) => ending.cancel(target, deliveriesMax),
-    save: (change) => save.run(change),
-    remove: (target) => remove.run(target),
+    save(change, entry) {
+      const result = save.run(change);
+      if (entry !== undefined && result.kind === "saved") audit.append(entry);
+      return result;
+    },
+    remove(target, entry) {
+      const removed = remove.run(target);
+      if (entry !== undefined && removed) audit.append(entry);
+      return removed;
+    },
+    use: (usages) => use.run(usages),
     advanceReplay: (step) => replays.advance(step),
     record: (incarnation, figures) => record.run(incarnation, figures),
     prune: (rowsMax) => prune.run(rowsMax),
