@@ -99,44 +99,24 @@ export class Publisher {
     const { envelope } = prepared;
     for (let turn = 0; turn < STALE_MAX; turn++) {
       const app = this.#needs.apps.peek(envelope.app) ?? (await this.app(envelope.app));
-      const outcome =
+      // Asked before anything else costs much. Whoever has no limits does not wait for them.
+      const charge =
         app.limited || by !== null
-          ? await this.#storeWithin(app, prepared, by, only)
-          : await this.#store(app, prepared, only);
+          ? await this.#needs.limits.admit({ app, key: by, payloadBytes: prepared.payload.bytes.length })
+          : null;
+      let outcome: PickedUp | "again" | undefined;
+      try {
+        const check = this.#needs.catalogue.check(envelope.type, prepared.data);
+        if (check !== undefined) await check;
+        const planned = this.plan(app, prepared, only);
+        outcome = this.conclude(await this.#accept(planned), planned, envelope);
+      } finally {
+        if (charge !== null) settleCharge(charge, outcome);
+      }
       if (outcome === "again") this.reload(app.app.id);
       else if (outcome.kind !== "taken") return outcome;
     }
     throw changesTooFast(envelope.app);
-  }
-
-  /** Within the limits of the app and the key, which are asked before anything else costs much. */
-  async #storeWithin(
-    app: AppRuntime,
-    prepared: Prepared,
-    key: Key | null,
-    only: EndpointRuntime | null,
-  ): Promise<PickedUp | "again"> {
-    const charge = await this.#needs.limits.admit({ app, key, payloadBytes: prepared.payload.bytes.length });
-    let outcome: PickedUp | "again" | undefined;
-    try {
-      outcome = await this.#store(app, prepared, only);
-      return outcome;
-    } finally {
-      settleCharge(charge, outcome);
-    }
-  }
-
-  async #store(
-    app: AppRuntime,
-    prepared: Prepared,
-    only: EndpointRuntime | null,
-  ): Promise<PickedUp | "again"> {
-    const { envelope } = prepared;
-    const check = this.#needs.catalogue.check(envelope.type, prepared.data);
-    if (check !== undefined) await check;
-    const planned = this.plan(app, prepared, only);
-    const result = await this.#accept(planned);
-    return this.conclude(result, planned, envelope);
   }
 
   // ---- steps, also for publications that are picked up in order ----------------------------------------------------
