@@ -12,21 +12,13 @@ export const NOBODY_REACHED = {
     "No connection could be made. Check that the URL is right and that its host and port can be reached from the internet.",
 } as const;
 
-/** The URL of the token endpoint is the owner's choice, too: no more than that it gave no token. */
-export const NO_TOKEN = {
-  kind: "unreachable",
-  cause: "authorization",
-  detail: "The token endpoint gave no access token. Check its URL, the client's id and the client's secret.",
-} as const;
-
-/** Causes that come from a receiver that answered: its owner needs them, and they say nothing of anyone else. */
-type AnsweredCause = Extract<UnreachableCause, `tls${string}` | "protocol">;
+/** Causes that come from a receiver, or a token endpoint, that answered: its owner needs them, and they say nothing of anyone else. */
+type AnsweredCause = Extract<UnreachableCause, `tls${string}` | "protocol" | "authorization">;
 
 export type ShownOutcome =
   | Exclude<AttemptOutcome, { kind: "unreachable" }>
   | { readonly kind: "unreachable"; readonly cause: AnsweredCause; readonly detail: string }
-  | typeof NOBODY_REACHED
-  | typeof NO_TOKEN;
+  | typeof NOBODY_REACHED;
 
 /** The outcome as the owner of the endpoint may see it. */
 export function shownOutcome(outcome: AttemptOutcome): ShownOutcome {
@@ -41,9 +33,8 @@ export function shownOutcome(outcome: AttemptOutcome): ShownOutcome {
     case "tls_version":
     case "tls_client_certificate":
     case "protocol":
-      return { kind, cause, detail };
     case "authorization":
-      return NO_TOKEN;
+      return { kind, cause, detail };
     case "address_refused":
     case "connection_refused":
     case "connection_reset":
@@ -67,6 +58,7 @@ export interface ShownAttempt extends Omit<Attempt, "outcome" | "durationMs"> {
 /** The attempt as the owner of the endpoint may see it. */
 export function shownAttempt(attempt: Attempt): ShownAttempt {
   const outcome = shownOutcome(attempt.outcome);
-  const tells = outcome !== NOBODY_REACHED && outcome !== NO_TOKEN;
-  return tells ? { ...attempt, outcome } : { ...attempt, outcome, durationMs: null, responseBody: null };
+  return outcome !== NOBODY_REACHED
+    ? { ...attempt, outcome }
+    : { ...attempt, outcome, durationMs: null, responseBody: null };
 }

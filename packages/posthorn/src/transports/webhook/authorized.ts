@@ -25,7 +25,8 @@ export async function sendAuthorized(
   for (let isRetry = false; ; isRetry = true) {
     const answer = await tokens.tokenFor(access, client, timeoutMs - elapsedMs());
     if (answer.kind === "denied") {
-      const outcome = { kind: "unreachable", cause: "authorization", detail: answer.detail } as const;
+      const { cause, detail } = answer;
+      const outcome = { kind: "unreachable", cause, detail } as const;
       return { receipt: { outcome, durationMs: elapsedMs(), responseBody: null }, headers: undefined };
     }
     const { receipt, headers } = await send(`Bearer ${answer.token}`, Math.max(timeoutMs - elapsedMs(), 1));

@@ -2,11 +2,13 @@
  * The client credentials grant (RFC 6749 4.4): what is asked of a token endpoint, and what its answer comes to. No answer
  * is repeated but its status and a plain error code: a token endpoint may well echo the secret.
  */
+import type { UnreachableCause } from "../../domain/attempt.ts";
 import type { OAuth2Client, Question, Reply } from "../transport.ts";
 
 export type TokenAnswer =
   | { readonly kind: "granted"; readonly token: string; readonly lifeMs: number }
-  | { readonly kind: "denied"; readonly detail: string };
+  /** `authorization` when the token endpoint answered, or did not in time; else why nobody was reached there. */
+  | { readonly kind: "denied"; readonly cause: UnreachableCause; readonly detail: string };
 
 /** In total. Whoever waits for a token has a deadline of its own besides. */
 const QUESTION_TIMEOUT_MS = 10_000;
@@ -58,7 +60,7 @@ export function readTokenAnswer({ outcome, body }: Reply, client: OAuth2Client):
     case "timed_out":
       return denied("did not answer in time");
     case "unreachable":
-      return denied(whyUnreachable(outcome.cause, outcome.detail));
+      return unreached(outcome.cause, outcome.detail);
     case "invalid":
     case "unknown":
       return denied("cannot be asked");
@@ -106,22 +108,15 @@ function errorOf({ error }: Readonly<Record<string, unknown>>, { clientSecret }:
   return error.includes(clientSecret) || clientSecret.includes(error) ? "" : ` (${error})`;
 }
 
-/** One sentence for an address that is blocked, refuses or is unknown: this is read by apps, and is no port scanner. */
-function whyUnreachable(cause: string, detail: string): string {
-  switch (cause) {
-    case "address_refused":
-    case "connection_refused":
-    case "dns":
-    case "network":
-      return "cannot be reached";
-    default:
-      return `cannot be asked: ${cause}: ${detail}`;
-  }
+/** Under its own cause: what nobody may learn of an address is hidden by the cause, not by the words. */
+function unreached(cause: UnreachableCause, detail: string): TokenAnswer {
+  return { kind: "denied", cause, detail: sentence(`cannot be reached: ${detail}`) };
 }
 
 function denied(why: string): TokenAnswer {
-  return {
-    kind: "denied",
-    detail: `No access token: the token endpoint ${why}.`.replace("..", ".").slice(0, 200),
-  };
+  return { kind: "denied", cause: "authorization", detail: sentence(why) };
+}
+
+function sentence(why: string): string {
+  return `No access token: the token endpoint ${why}.`.replace("..", ".").slice(0, 200);
 }

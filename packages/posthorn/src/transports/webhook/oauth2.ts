@@ -32,6 +32,7 @@ interface Entry {
 
 const LATE: TokenAnswer = {
   kind: "denied",
+  cause: "authorization",
   detail: "No access token: the token endpoint did not answer within the attempt's time.",
 };
 
