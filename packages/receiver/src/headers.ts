@@ -5,16 +5,19 @@ export type HeadersInput =
   | { get(name: string): string | null }
   | { readonly [name: string]: string | readonly string[] | undefined };
 
+/** Each line of a header as it came, by its name in lower case; none when it is missing. */
+export type HeaderLines = (name: string) => readonly string[];
+
 /**
  * The value of a header that must be there and not be empty.
  * @param options.joinedBy what stands between the lines of a header that may come several times; without it, it may not
  */
 export function readHeader(
-  headers: HeadersInput,
+  headers: HeaderLines,
   name: string,
   { joinedBy }: { readonly joinedBy?: string } = {},
 ): string {
-  const lines = headerLines(headers, name);
+  const lines = headers(name);
   if (lines.length > 1 && joinedBy === undefined) {
     throw new VerificationError(
       "duplicate_header",
@@ -29,17 +32,23 @@ export function readHeader(
   );
 }
 
-/** Each line of a header as it came; none when it is missing. */
-export function headerLines(headers: HeadersInput, name: string): readonly string[] {
+/** Reads plain headers once, however many of them are asked for: whoever sends a message chooses how many there are. */
+export function linesOf(headers: HeadersInput | HeaderLines): HeaderLines {
+  if (typeof headers === "function") return headers;
   if (typeof headers.get === "function") {
-    const value: string | null = headers.get(name);
-    return value === null ? [] : [value];
+    const { get } = headers;
+    return (name) => {
+      const value: string | null = get.call(headers, name);
+      return value === null ? [] : [value];
+    };
   }
-  const lines: string[] = [];
+  const byName = new Map<string, string[]>();
   for (const [key, value] of Object.entries(headers)) {
-    if (key.length !== name.length || key.toLowerCase() !== name) continue;
+    const name = key.toLowerCase();
+    const lines = byName.get(name) ?? [];
+    byName.set(name, lines);
     if (typeof value === "string") lines.push(value);
     else if (Array.isArray(value)) lines.push(...value);
   }
-  return lines;
+  return (name) => byName.get(name) ?? [];
 }

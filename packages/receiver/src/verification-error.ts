@@ -14,6 +14,7 @@ export type VerificationErrorCode =
   | "invalid_secret"
   | "invalid_key"
   | "invalid_body"
+  | "invalid_url"
   | "invalid_encryption"
   | "unsupported_encryption"
   | "decryption_failed";

@@ -3,7 +3,7 @@
 import { createPublicKey, createSecretKey, type KeyObject } from "node:crypto";
 import { type ContentEncryption, openContent, parseCompact } from "../src/encryption/jwe.ts";
 import { agreedKey, importPrivateKey } from "../src/encryption/key-agreement.ts";
-import { readHeader } from "../src/headers.ts";
+import { linesOf, readHeader } from "../src/headers.ts";
 import {
   decryptPayload,
   type PrivateJwk,
@@ -57,14 +57,14 @@ function checkStandard({ headers, body, secret, now }: Vector): undefined {
     body,
     secrets: keys.filter((key) => !key.startsWith("whpk_")),
     publicKeys: keys.filter((key) => key.startsWith("whpk_")),
-    nowSeconds: now ?? (Number.parseInt(readHeader(headers, "webhook-timestamp"), 10) || 0),
+    nowSeconds: now ?? (Number.parseInt(readHeader(linesOf(headers), "webhook-timestamp"), 10) || 0),
   });
 }
 
 function checkHttpMessage(vector: Vector): undefined {
   const { method, url, headers, body } = vector;
   const key = publicOrSharedKey(vector.secret as string);
-  const input = readHeader(headers, "signature-input");
+  const input = readHeader(linesOf(headers), "signature-input");
   if (vector.content_digest_required !== true && !input.includes(';tag="webhook"')) {
     const { covered } = verifyMessageSignature(vector, () => key);
     const coversBody = covered.items.some(({ value }) => value.value === "content-digest");
@@ -86,7 +86,7 @@ function publicOrSharedKey(secret: string): KeyObject {
 }
 
 function checkContentDigest({ headers, body }: Vector): undefined {
-  verifyContentDigest(readHeader(headers, "content-digest"), body);
+  verifyContentDigest(readHeader(linesOf(headers), "content-digest"), body);
 }
 
 function checkDir({ secret, body }: Vector): string {

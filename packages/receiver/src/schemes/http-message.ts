@@ -5,7 +5,7 @@
  * The sender and the receiver use this same file.
  */
 import { contentDigest, verifyContentDigest } from "../content-digest.ts";
-import { type HeadersInput, readHeader } from "../headers.ts";
+import { type HeadersInput, linesOf, readHeader } from "../headers.ts";
 import { checkRawBody } from "../raw-body.ts";
 import {
   type BareItem,
@@ -45,7 +45,7 @@ export interface HttpMessageSignInput {
   readonly keys: readonly StandardKey[];
   /** Unix seconds of this attempt. */
   readonly createdSeconds: number;
-  /** Unix seconds after which the signature counts for nothing. */
+  /** Unix seconds from which on the signature counts for nothing. */
   readonly expiresSeconds: number;
 }
 
@@ -109,7 +109,7 @@ export type HttpMessagePublicKey =
 
 export interface HttpMessageVerifyInput {
   readonly method: string;
-  /** The URL that the sender was given: behind a proxy, put it together from what you know, never from the request's headers. */
+  /** The URL that the sender was given, whole; not `request.url`, which is only its path. Behind a proxy, put it together from what you know, never from the request's headers. */
   readonly url: string;
   readonly headers: HeadersInput;
   /** The exact body as received, before any parser touched it. */
@@ -137,15 +137,9 @@ export interface VerifiedHttpMessage {
  * @throws VerificationError whose `code` says what is wrong and whose text says what to check
  */
 export function verifyHttpMessage(input: HttpMessageVerifyInput): VerifiedHttpMessage {
-  const {
-    method,
-    url,
-    headers,
-    body,
-    toleranceSeconds = 300,
-    nowSeconds = Math.floor(Date.now() / 1000),
-  } = input;
+  const { method, url, body, toleranceSeconds = 300, nowSeconds = Math.floor(Date.now() / 1000) } = input;
   checkRawBody(body);
+  const headers = linesOf(input.headers);
   const keys = keysById(input.publicKeys);
   const signature = verifyMessageSignature({ method, url, headers }, (candidate) => {
     if (text(candidate, "tag") !== TAG) return undefined;
@@ -200,7 +194,7 @@ function checkTimes(
   if (!isUnixSeconds(expires)) {
     throw new VerificationError("invalid_timestamp", "expires must be unix seconds.");
   }
-  if (clock.nowSeconds <= Number(expires)) return;
+  if (clock.nowSeconds < Number(expires)) return;
   throw new VerificationError(
     "signature_expired",
     `The signature expired ${clock.nowSeconds - Number(expires)} s ago. Check this machine's clock, and that the request was not recorded and sent again.`,

@@ -230,4 +230,27 @@ describe("verifying a message", () => {
     verify(many(15));
     refused("no_matching_signature", () => verify(many(16)));
   });
+  test("32 components can be covered, and no more; the headers are read once for all signatures", () => {
+    const names = (count: number) => Array.from({ length: count }, (_, index) => `x-${index}`);
+    const covering = (count: number) =>
+      `(${names(count)
+        .map((name) => `"${name}"`)
+        .join(" ")})`;
+    const plain = Object.fromEntries(names(33).map((name) => [name.toUpperCase(), "1"]));
+    const message = { ...REQUEST, headers: plain };
+    const headers = signed(covering(32), SHARED_SECRET, message);
+    let passes = 0;
+    const counted = new Proxy(
+      { ...plain, ...headers },
+      {
+        ownKeys(target) {
+          passes += 1;
+          return Reflect.ownKeys(target);
+        },
+      },
+    );
+    verifyMessageSignature({ ...REQUEST, headers: counted }, () => SHARED_SECRET);
+    assert.equal(passes, 1);
+    refused("invalid_header", () => baseOf(covering(33), message));
+  });
 });

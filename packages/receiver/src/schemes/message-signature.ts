@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createHmac, type KeyObject, timingSafeEqual, verify } from "node:crypto";
-import { type HeadersInput, headerLines, readHeader } from "../headers.ts";
+import { type HeaderLines, type HeadersInput, linesOf, readHeader } from "../headers.ts";
 import { type InnerList, type Item, parseDictionary, serialiseInnerList } from "../structured-fields.ts";
 import { VerificationError } from "../verification-error.ts";
 
@@ -14,7 +14,7 @@ export interface Message {
   /** Whole, as the sender sees it. */
   readonly url?: string;
   readonly status?: number;
-  readonly headers: HeadersInput;
+  readonly headers: HeadersInput | HeaderLines;
 }
 
 export interface MessageSignature {
@@ -26,6 +26,8 @@ export interface MessageSignature {
 
 /** Checks of signatures per message: a rotation needs two, and whoever sends a message may put hundreds into its headers. */
 const MAX_CHECKS = 16;
+/** What a signature may cover; the profile of webhooks asks for five. */
+const MAX_COMPONENTS = 32;
 /** What a header may hold for the base to have only one reading: no line break, above all. */
 const ONE_ASCII_LINE = /^[\t\x20-\x7e]*$/;
 
@@ -40,13 +42,14 @@ export function verifyMessageSignature(
   message: Message,
   keyFor: (signature: MessageSignature) => KeyObject | undefined,
 ): MessageSignature {
+  const headers = linesOf(message.headers);
   let failure: VerificationError | undefined;
   let checks = 0;
-  for (const signature of readSignatures(message.headers)) {
+  for (const signature of readSignatures(headers)) {
     try {
       const key = keyFor(signature);
       if (key === undefined) continue;
-      checkSignature(message, signature, key);
+      checkSignature({ ...message, headers }, signature, key);
       return signature;
     } catch (error) {
       if (!(error instanceof VerificationError)) throw error;
@@ -65,7 +68,7 @@ export function verifyMessageSignature(
 }
 
 /** The signatures of a message; a label stands in both headers or the message is malformed (RFC 9421 4.1, 4.2). */
-function readSignatures(headers: HeadersInput): readonly MessageSignature[] {
+function readSignatures(headers: HeaderLines): readonly MessageSignature[] {
   const inputs = parseDictionary(
     "signature-input",
     readHeader(headers, "signature-input", { joinedBy: ", " }),
@@ -131,16 +134,17 @@ function isGood(base: Buffer, signature: Uint8Array, key: KeyObject, algorithm: 
 /**
  * The signature base (RFC 9421 2.5): a line per component, then the list of the components with its parameters.
  * @throws VerificationError `missing_component` when the message has not got one of them, `invalid_header` when one is listed
- *   twice or has no single reading
+ *   twice or has no single reading, or there are too many; `invalid_url` when a part of the URL is one and it is not whole
  */
 export function signatureBase(message: Message, covered: InnerList): Buffer {
+  if (covered.items.length > MAX_COMPONENTS)
+    throw malformed(`it covers more than ${MAX_COMPONENTS} components`);
+  const headers = linesOf(message.headers);
   const lines = new Map<string, string>();
   for (const item of covered.items) {
     const name = componentName(item);
     if (lines.has(name)) throw malformed(`signature-input lists ${name} twice`);
-    const value = name.startsWith("@")
-      ? derivedComponent(message, name)
-      : fieldComponent(message.headers, name);
+    const value = name.startsWith("@") ? derivedComponent(message, name) : fieldComponent(headers, name);
     if (!ONE_ASCII_LINE.test(value)) throw malformed(`${name} is not one line of ASCII`);
     lines.set(name, `"${name}": ${value}\n`);
   }
@@ -158,8 +162,8 @@ export function componentName({ value, parameters }: Item): string {
 }
 
 /** RFC 9421 2.1: the lines, trimmed, with a comma and a space between them. */
-function fieldComponent(headers: HeadersInput, name: string): string {
-  const lines = headerLines(headers, name);
+function fieldComponent(headers: HeaderLines, name: string): string {
+  const lines = headers(name);
   if (lines.length === 0) throw missing(name);
   return lines.map((line) => line.trim()).join(", ");
 }
@@ -185,12 +189,19 @@ function derivedComponent({ method, url, status }: Message, name: string): strin
   }
 }
 
-/** What of a URL goes over the wire. */
+/** What of a URL goes over the wire: no fragment, no user, and no question mark with nothing behind it. */
 function targetOf(url: string): URL {
+  if (!URL.canParse(url)) {
+    throw new VerificationError(
+      "invalid_url",
+      "The url is not whole. Give the one that the sender was given, like https://example.com/hooks, and not only its path.",
+    );
+  }
   const target = new URL(url);
   target.hash = "";
   target.username = "";
   target.password = "";
+  if (target.search === "") target.search = "";
   return target;
 }
 

@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import { timingSafeEqual } from "node:crypto";
 import { decodeStrictly } from "../base64.ts";
-import { type HeadersInput, readHeader } from "../headers.ts";
+import { type HeadersInput, linesOf, readHeader } from "../headers.ts";
 import { checkRawBody } from "../raw-body.ts";
 import { checkTimestamp, isUnixSeconds } from "../timestamp.ts";
 import { VerificationError } from "../verification-error.ts";
@@ -87,7 +87,7 @@ export interface VerifiedRequest {
  * @throws VerificationError whose `code` says what is wrong and whose text says what to check
  */
 export function verifyStandard(input: StandardVerifyInput): VerifiedRequest {
-  const { headers, body, toleranceSeconds = 300, nowSeconds = Math.floor(Date.now() / 1000) } = input;
+  const { body, toleranceSeconds = 300, nowSeconds = Math.floor(Date.now() / 1000) } = input;
   checkRawBody(body);
   const secrets = (input.secrets ?? []).map(prepareSecret);
   const publicKeys = (input.publicKeys ?? []).map(preparePublicKey);
@@ -97,6 +97,7 @@ export function verifyStandard(input: StandardVerifyInput): VerifiedRequest {
       "There is no signing secret and no public key to check with.",
     );
   }
+  const headers = linesOf(input.headers);
   const id = readHeader(headers, "webhook-id");
   const timestamp = readHeader(headers, "webhook-timestamp");
   const entries = readHeader(headers, "webhook-signature", { joinedBy: " " }).split(" ");
