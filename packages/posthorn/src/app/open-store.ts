@@ -13,16 +13,27 @@ export interface OpenStore {
   readonly masterKeys: MasterKeys;
 }
 
-/** @throws Error with a sentence for people; it never shows the password of a URL, nor a key */
-export async function openStore(config: EngineConfig, dataDir: string, logger: Logger): Promise<OpenStore> {
+/**
+ * @param options.mustExist neither a store nor a key is made where there is none
+ * @throws Error with a sentence for people; it never shows the password of a URL, nor a key
+ */
+export async function openStore(
+  config: EngineConfig,
+  dataDir: string,
+  logger: Logger,
+  { mustExist = false }: { readonly mustExist?: boolean } = {},
+): Promise<OpenStore> {
   const isSqlite = config.store === "sqlite:";
-  if (isSqlite || config.masterKey === undefined) makeDataDir(dataDir);
+  const database = path.join(dataDir, DATABASE_FILE);
+  const exists = !isSqlite || existsSync(database);
+  if (mustExist && !exists) throw new Error(`There is no store ${database}. Check --data-dir.`);
+  if (!mustExist && (isSqlite || config.masterKey === undefined)) makeDataDir(dataDir);
   const masterKeys = loadMasterKeys({
     fromEnvironment: config.masterKey,
     oldFromEnvironment: config.oldMasterKeys,
     file: path.join(dataDir, "master.key"),
     // A key that is made now would open nothing of a database that is there.
-    mayMake: !isSqlite || !existsSync(path.join(dataDir, DATABASE_FILE)),
+    mayMake: !mustExist && !(isSqlite && exists),
   });
   const keyChecks = [masterKeys.current, ...masterKeys.old].map(masterKeyCheck);
   try {

@@ -7,6 +7,7 @@ import path from "node:path";
 import { PosthornError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { actAs, OPERATOR } from "../engine/acting.ts";
+import { loggingAudit } from "../engine/audit.ts";
 import { resealAll } from "../engine/resealing.ts";
 import {
   generateMasterKey,
@@ -35,7 +36,8 @@ export interface RotatedMasterKey {
  */
 export async function rotateMasterKey(config: EngineConfig, logger: Logger): Promise<RotatedMasterKey> {
   const dataDir = path.resolve(config.dataDir);
-  const { store, masterKeys } = await openStore(config, dataDir, logger);
+  const { store: opened, masterKeys } = await openStore(config, dataDir, logger, { mustExist: true });
+  const store = loggingAudit(opened, logger);
   try {
     const keys = await nextKeys(store, masterKeys);
     const vault = createVault(keys.current, keys.old);
@@ -52,8 +54,8 @@ export async function rotateMasterKey(config: EngineConfig, logger: Logger): Pro
 
 /** A rotation that was broken off goes on with the key that it had made. */
 async function nextKeys(store: Store, keys: MasterKeys): Promise<MasterKeys> {
-  if (keys.old.length > 0) return keys;
   if (keys.source === MASTER_KEY_VARIABLE) {
+    if (keys.old.length > 0) return keys;
     throw new PosthornError(
       "missing_field",
       `The master key comes from ${MASTER_KEY_VARIABLE}: set it to the new key (openssl rand -base64 32), and ${OLD_MASTER_KEYS_VARIABLE} to the present one.`,
@@ -61,12 +63,13 @@ async function nextKeys(store: Store, keys: MasterKeys): Promise<MasterKeys> {
     );
   }
   if (store.shared) await refuseLivingNodes(store);
+  if (keys.isRotating) return keys;
   const current = generateMasterKey();
   writeMasterKeys(keys.source, [current, keys.current]);
-  return { ...keys, current, old: [keys.current] };
+  return { ...keys, current, old: [keys.current, ...keys.old] };
 }
 
-/** They have read the file already, and could not open what is sealed under a key that they do not know. */
+/** They have read the file already: they could not open what is sealed under a new key, and would go on sealing under the former one. */
 async function refuseLivingNodes(store: Store): Promise<void> {
   const { data } = await store.read.list("node", { limit: 250 });
   const living = data.filter(({ state }) => state === "alive").map(({ name }) => name);

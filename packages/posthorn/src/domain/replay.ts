@@ -23,6 +23,13 @@ export interface Replay {
   readonly finishedAtMs: number | null;
 }
 
+/** What a replay would do. `capped`: the window holds more events than are counted. */
+export interface DryRun {
+  readonly examined: number;
+  readonly matching: number;
+  readonly capped: boolean;
+}
+
 export const replayCreateSchema = z.strictObject({
   since: timestampSchema,
   until: timestampSchema.optional(),

@@ -15,7 +15,8 @@ const PAGE = 250;
 const CHANGED_MAX = 20;
 
 /**
- * When it resolves, every secret of the store is sealed under the vault's own key, and the store knows it by `check`.
+ * When it resolves, every secret that was there is sealed under the vault's own key, and the store knows it by `check`. A node
+ * that seals under a former key meanwhile leaves something behind: nobody else may, or it is to be run again.
  * @throws VaultError naming the row whose secret opens under none of the vault's keys: nothing is lost, the rest is left as it is
  */
 export async function resealAll(store: Store, vault: Vault, check: Uint8Array): Promise<Resealed> {

@@ -1,5 +1,5 @@
 /** Where the vault's master key comes from: the environment, else a file that is made at the first start. */
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac, hash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { makeSecretFile, replaceSecretFile } from "./secret-file.ts";
 import { MASTER_KEY_BYTES } from "./vault.ts";
@@ -27,6 +27,8 @@ export interface MasterKeys {
   readonly source: string;
   /** The file was made by this call. */
   readonly isMade: boolean;
+  /** The file holds former keys: a rotation was broken off. */
+  readonly isRotating: boolean;
 }
 
 export const MASTER_KEY_VARIABLE = "POSTHORN_MASTER_KEY";
@@ -44,7 +46,7 @@ export function loadMasterKeys(from: MasterKeySource): MasterKeys {
     .map((text) => decode(text, OLD_MASTER_KEYS_VARIABLE));
   if (fromEnvironment !== "") {
     const current = decode(fromEnvironment, MASTER_KEY_VARIABLE);
-    return { current, old, source: MASTER_KEY_VARIABLE, isMade: false };
+    return { current, old, source: MASTER_KEY_VARIABLE, isMade: false, isRotating: false };
   }
   const found = read(file);
   if (found === undefined && !mayMake) {
@@ -54,7 +56,7 @@ export function loadMasterKeys(from: MasterKeySource): MasterKeys {
   }
   const { keys, isMade } = found === undefined ? make(file) : { keys: found, isMade: false };
   const [current, ...before] = keys;
-  return { current, old: [...before, ...old], source: file, isMade };
+  return { current, old: [...before, ...old], source: file, isMade, isRotating: before.length > 0 };
 }
 
 /** The 32 bytes of the master key alone. @throws as loadMasterKeys */
@@ -74,6 +76,19 @@ export function generateMasterKey(): Uint8Array {
 /** 16 bytes by which a store knows the master key that its secrets are sealed under. They say nothing about the key. */
 export function masterKeyCheck(masterKey: Uint8Array): Uint8Array {
   return createHmac("sha256", masterKey).update("posthorn key check").digest().subarray(0, 16);
+}
+
+/** What a store knows a master key by; it says nothing about the key. */
+export interface MasterKeyMark {
+  /** 16 bytes, which it keeps. */
+  readonly check: Uint8Array;
+  /** The 4 bytes by which envelopes name the key (vault.ts): they stand behind the first one. */
+  readonly id: Uint8Array;
+}
+
+export function masterKeyMark(masterKey: Uint8Array): MasterKeyMark {
+  const id = hash("sha256", masterKey, "buffer").subarray(0, 4);
+  return { check: masterKeyCheck(masterKey), id };
 }
 
 type FileKeys = readonly [Uint8Array, ...Uint8Array[]];

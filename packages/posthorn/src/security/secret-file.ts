@@ -1,6 +1,17 @@
 /** Files that hold a key: made once, whole or not at all, readable by their owner alone. */
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fchownSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import path from "node:path";
 
 /**
@@ -22,23 +33,32 @@ export function makeSecretFile(file: string, content: string): boolean {
   return true;
 }
 
-/** Puts new content in the place of the old one: after a crash the file holds one of both, whole. Mode 0600. */
+/**
+ * Puts new content in the place of the old one: after a crash the file holds one of both, whole. Mode 0600. A link stays one,
+ * and the owner stays who it was: whoever changes the key as root must not take it away from the server.
+ */
 export function replaceSecretFile(file: string, content: string): void {
-  const draft = writeDraft(file, content);
+  const target = realpathSync(file);
+  const draft = writeDraft(target, content, statSync(target));
   try {
-    renameSync(draft, file);
+    renameSync(draft, target);
   } catch (error) {
     unlinkSync(draft);
     throw error;
   }
-  syncDirectory(path.dirname(file));
+  syncDirectory(path.dirname(target));
 }
 
 /** Whole and synced, under another name. */
-function writeDraft(file: string, content: string): string {
+function writeDraft(
+  file: string,
+  content: string,
+  owner?: { readonly uid: number; readonly gid: number },
+): string {
   const draft = `${file}.${randomBytes(6).toString("hex")}`;
   const descriptor = openSync(draft, "wx", 0o600);
   try {
+    if (owner !== undefined && process.getuid?.() === 0) fchownSync(descriptor, owner.uid, owner.gid);
     writeSync(descriptor, content);
     fsyncSync(descriptor);
   } catch (error) {

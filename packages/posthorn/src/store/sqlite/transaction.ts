@@ -22,7 +22,14 @@ export function runCalls(writing: Writing, verbs: Verbs, calls: readonly WriterC
   }
 }
 
+/** What it throws was not committed, or must end the process. */
 function inTransaction<Result>(writing: Writing, work: () => Result): Result {
+  const result = committed(writing, work);
+  writing.emptyOldLog();
+  return result;
+}
+
+function committed<Result>(writing: Writing, work: () => Result): Result {
   try {
     writing.begin();
     const result = work();

@@ -1,10 +1,11 @@
 /** The writer thread: the only one that writes. One message, one transaction, one commit, one answer. */
 
 import { closeSync, existsSync, openSync } from "node:fs";
+import type { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 import type { ClaimedLane } from "../store.ts";
 import { openForWriting } from "./database.ts";
-import { lockDataDir } from "./lock.ts";
+import { type DataDirLock, lockDataDir } from "./lock.ts";
 import { refuseWrongMasterKey, rememberMasterKey } from "./master-key-check.ts";
 import { migrate, refuseNewer } from "./migrate.ts";
 import type { SqliteSettings } from "./options.ts";
@@ -31,10 +32,26 @@ function say(message: FromWorker, transferList: ArrayBuffer[] = []): void {
 
 function start(settings: SqliteSettings): void {
   const lock = lockDataDir(settings.dataDir);
+  let db: DatabaseSync | undefined;
+  try {
+    db = openDatabase(settings);
+    serve(db, lock, settings);
+  } catch (error) {
+    db?.close();
+    lock.release();
+    throw error;
+  }
+  say({ kind: "ready" });
+}
+
+function openDatabase(settings: SqliteSettings): DatabaseSync {
   if (existsSync(settings.file)) refuseNewer(settings.file);
   // Whatever the directory's mode is: payloads are for the owner alone. The log takes the mode of the file.
   else closeSync(openSync(settings.file, "a", 0o600));
-  const db = openForWriting(settings.file);
+  return openForWriting(settings.file);
+}
+
+function serve(db: DatabaseSync, lock: DataDirLock, settings: SqliteSettings): void {
   refuseWrongMasterKey(db, settings);
   migrate(db);
   rememberMasterKey(db, settings);
@@ -65,7 +82,6 @@ function start(settings: SqliteSettings): void {
       port?.close();
     }
   });
-  say({ kind: "ready" });
 }
 
 /** Only claims carry bytes back. */

@@ -3,6 +3,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { AppId, EndpointId, IncarnationId } from "../../base/ids.ts";
 import type { DeadLetterPolicy, Ordering } from "../../domain/endpoint.ts";
 import { BUSY_TIMEOUT_MS } from "./database.ts";
+import { failureKind } from "./failure.ts";
 import type { SqliteSettings } from "./options.ts";
 import type { WriterClock } from "./shared-clock.ts";
 import { createSpaceWatch, lookAtSpace } from "./space.ts";
@@ -28,7 +29,7 @@ export interface EndpointFacts {
   readonly removed: 0 | 1;
 }
 
-/** For how long the writer waits until short reads let go of the log, and how soon it tries again when a long one did not. */
+/** For how long the writer waits until short reads let go of the log, and how soon it tries again when it could not be emptied. */
 const EMPTY_LOG_WAIT_MS = 50;
 const EMPTY_LOG_EVERY_MS = 1000;
 
@@ -49,8 +50,8 @@ export class Writing {
   nowMs = 0;
   /** The one incarnation that may hold leases. */
   incarnation: { readonly seq: number; readonly id: IncarnationId } | undefined;
-  /** Bytes were overwritten: the log still has the old ones, and is emptied after the commit. */
-  #logIsOld = false;
+  /** Bytes were overwritten: the log still has the old ones, and is emptied after a commit. So it may be from before the start. */
+  #logIsOld = true;
   #emptyLogAtMs = 0;
   #eventSeq = 0;
   #deliverySeq = 0;
@@ -90,7 +91,21 @@ export class Writing {
   commit(): void {
     this.writeDue();
     this.db.exec("COMMIT");
-    if (this.#logIsOld) this.#emptyLog();
+  }
+
+  /**
+   * After each commit. What stands in the way (a full disk, or a long read such as a backup, which needs the log) is no fault of
+   * what was committed: then a later commit empties it, the next beat's at the latest.
+   * @throws only what must end the process
+   */
+  emptyOldLog(): void {
+    if (!this.#logIsOld || performance.now() < this.#emptyLogAtMs) return;
+    try {
+      this.#logIsOld = !this.#emptyLog();
+    } catch (error) {
+      if (failureKind(error) === "fatal") throw error;
+    }
+    if (this.#logIsOld) this.#emptyLogAtMs = performance.now() + EMPTY_LOG_EVERY_MS;
   }
 
   /**
@@ -108,14 +123,14 @@ export class Writing {
     }
   }
 
-  /** A long read, such as a backup, needs the log: then a later commit empties it, the next beat's at the latest. */
-  #emptyLog(): void {
-    if (performance.now() < this.#emptyLogAtMs) return;
+  /** False: somebody reads it. */
+  #emptyLog(): boolean {
     this.db.exec(`PRAGMA busy_timeout = ${EMPTY_LOG_WAIT_MS}`);
-    const found = query<{ busy: number }>(this.db, "PRAGMA wal_checkpoint(TRUNCATE)").get();
-    this.db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
-    this.#logIsOld = found?.busy !== 0;
-    if (this.#logIsOld) this.#emptyLogAtMs = performance.now() + EMPTY_LOG_EVERY_MS;
+    try {
+      return query<{ busy: number }>(this.db, "PRAGMA wal_checkpoint(TRUNCATE)").get()?.busy === 0;
+    } finally {
+      this.db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    }
   }
 
   /** Also forgets everything learned within the transaction. Some errors of SQLite have rolled back already. */

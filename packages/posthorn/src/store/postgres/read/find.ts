@@ -1,6 +1,6 @@
 /** One thing, by its reference. What has not the form of an id has not one that could be found. */
 import { unreachable } from "../../../base/errors.ts";
-import { isId, locatorOf } from "../../../base/ids.ts";
+import { type AppId, isId, locatorOf } from "../../../base/ids.ts";
 import type { Reference, ResourceKind, Resources, StoredEvent, StoredSession } from "../../store.ts";
 import type { Context } from "../context.ts";
 import { daysOfId } from "../day.ts";
@@ -57,10 +57,11 @@ const REPLAY = {
   text: `SELECT ${REPLAY_COLUMNS} FROM posthorn.replays r WHERE r.id = $1`,
 };
 // Without names: planned with their values, these look at the partitions of a day alone. Its days are a list and no range:
-// behind a range, PostgreSQL before 18 walks through all ids of the locator.
+// behind a range, PostgreSQL before 18 walks through all ids of the locator. The app in the statement, and not after it: how
+// long a foreign payload takes to read must not tell that it is there.
 const EVENT = {
   text: `SELECT ${EVENT_COLUMNS}, ${FAN_OUT_PENDING}, ${PAYLOAD} FROM posthorn.events e
-    WHERE e.locator = $1 AND e.day = ANY ($2::date[]) AND e.id = $3`,
+    WHERE e.locator = $1 AND e.day = ANY ($2::date[]) AND e.id = $3 AND e.app_id = coalesce($4, e.app_id)`,
 };
 /** From either table, in one statement: one that ends meanwhile is seen in one of them. */
 const DELIVERY_ROW = (pending: string, final: string): string => `
@@ -122,7 +123,7 @@ async function findAny(
     case "audit":
       return findAudit(context, id);
     case "event":
-      return isId("evt", id) ? findEvent(context, id) : undefined;
+      return isId("evt", id) ? findEvent(context, id, appId) : undefined;
     case "delivery":
       if (!isId("dlv", id)) return undefined;
       return mapped(await first<DeliveryRow>(DELIVERY, placeOf(context, id)), deliveryOf);
@@ -143,11 +144,11 @@ async function findAny(
   }
 }
 
-async function findEvent(context: Context, id: string): Promise<StoredEvent | undefined> {
+async function findEvent(context: Context, id: string, appId?: AppId): Promise<StoredEvent | undefined> {
   const [row] = await context.connections.runSafely<EventRow & { readonly payload: Uint8Array | null }>(
     "read",
     EVENT,
-    placeOf(context, id),
+    [...placeOf(context, id), appId ?? null],
   );
   if (row === undefined) return undefined;
   const { payload, ...event } = row;

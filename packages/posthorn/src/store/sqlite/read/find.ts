@@ -68,10 +68,11 @@ export class Find {
     this.#sessionById = query(db, `${SESSION} WHERE s.expires_at_ms > ?1 AND s.id = ?2`);
     this.#sessionByHash = query(db, `${SESSION} WHERE s.expires_at_ms > ?1 AND s.hash = ?2`);
     this.#audit = query(db, `${AUDIT} WHERE id = ?`);
-    this.#event = query(db, `${EVENT} WHERE e.id = ?`);
-    this.#pending = query(db, `${PENDING} WHERE d.id = ?`);
-    this.#final = query(db, `${FINAL} WHERE d.id = ?`);
-    this.#attempt = query(db, `${ATTEMPT} WHERE t.id = ?2`);
+    // The app in the statement, and not after it: how long a foreign row takes to read must not tell that it is there.
+    this.#event = query(db, `${EVENT} WHERE e.id = ?1 AND a.id = ifnull(?2, a.id)`);
+    this.#pending = query(db, `${PENDING} WHERE d.id = ?1 AND a.id = ifnull(?2, a.id)`);
+    this.#final = query(db, `${FINAL} WHERE d.id = ?1 AND a.id = ifnull(?2, a.id)`);
+    this.#attempt = query(db, `${ATTEMPT} WHERE t.id = ?2 AND a.id = ifnull(?3, a.id)`);
     this.#replay = query(db, `${REPLAY} WHERE r.id = ?`);
   }
 
@@ -83,7 +84,7 @@ export class Find {
   }
 
   #find(kind: ResourceKind, reference: Reference): Resources[ResourceKind] | undefined {
-    const { id = "", hash, deliveryId = "" } = reference;
+    const { id = "", hash, deliveryId = "", appId = null } = reference;
     switch (kind) {
       case "app":
         return mapped(this.#app.get(id), appOf);
@@ -98,11 +99,11 @@ export class Find {
       case "audit":
         return mapped(this.#audit.get(id), auditOf);
       case "event":
-        return mapped(this.#event.get(id), eventOf);
+        return mapped(this.#event.get(id, appId), eventOf);
       case "delivery":
-        return mapped(this.#pending.get(id), pendingOf) ?? mapped(this.#final.get(id), finalOf);
+        return mapped(this.#pending.get(id, appId), pendingOf) ?? mapped(this.#final.get(id, appId), finalOf);
       case "attempt":
-        return mapped(this.#attempt.get(deliveryId, id), attemptOf);
+        return mapped(this.#attempt.get(deliveryId, id, appId), attemptOf);
       case "replay":
         return mapped(this.#replay.get(id), replayOf);
       case "node":
