@@ -147,6 +147,18 @@ describe("another site's page", () => {
     await makes({ ...without, origin });
   });
 
+  test("nor anybody else can leave open which host was asked for", async () => {
+    const { host, port } = new URL(server.url);
+    const twice = `host: ${host}\r\nHost: evil.example\r\n`;
+    const ask = (path: string, more: string) =>
+      raw(Number(port), `GET ${path} HTTP/1.1\r\n${twice}cookie: ${session.cookie}\r\n${more}\r\n`);
+    const malformed = /^HTTP\/1\.1 400 [\s\S]*"code":"malformed_request"/;
+    assert.match(await ask(APPS, "connection: close\r\n"), malformed);
+    const upgrade =
+      "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    assert.match(await ask("/console/feed", upgrade), malformed);
+  });
+
   test("cannot read either", async () => {
     for (const method of ["GET", "HEAD"]) {
       const foreign: Headers[] = [{ "sec-fetch-site": "cross-site" }, { origin: "https://evil.example" }];
@@ -291,6 +303,16 @@ describe("signing in", () => {
     const seconds = Number(late.headers["retry-after"]);
     assert.ok(seconds > 0 && seconds <= 60);
     assert.equal((await attempt(ADMIN_KEY, "127.0.0.10")).status, 201);
+  });
+
+  test("fails no more often when all attempts come at once", async () => {
+    const from = "127.0.0.12";
+    const asked = Array.from({ length: 40 }, (_, n) => attempt(`phk_wrong_${n}`, from));
+    const statuses = (await Promise.all(asked)).map(({ status }) => status);
+    assert.deepEqual(
+      [401, 429].map((status) => statuses.filter((each) => each === status).length),
+      [10, 30],
+    );
   });
 
   test("is in the audit log, whether or not it worked, and the key is not", async () => {

@@ -7,7 +7,7 @@ import { buffer } from "node:stream/consumers";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { importStandardPublicKey, verifyHttpMessage } from "@posthorn/receiver";
 import { newAppId, newId } from "../src/base/ids.ts";
-import { PUBLIC_KEYS_MAX } from "../src/engine/public-keys.ts";
+import { PUBLIC_KEYS_MAX, PUBLIC_KEYS_OF_ALL_MAX } from "../src/engine/public-keys.ts";
 import { assertProblem, openDoor } from "./api-fixture.ts";
 import { startTestServer, type TestServer } from "./api-server-fixture.ts";
 
@@ -90,6 +90,8 @@ describe("endpoints over HTTP", () => {
       assert.equal(callback.origin, "https://hooks.example.com");
       const bad = await server.call(method, `${callback.pathname}?WebHook-Allowed-Rate=0`);
       assertProblem(bad, "invalid_field");
+      const looked = await server.call("HEAD", callback.pathname);
+      assert.deepEqual([looked.status, looked.headers.get("allow")], [405, "GET, POST"]);
       const grant = (): ReturnType<typeof fetch> =>
         fetch(`${server.url}${callback.pathname}${"query" in rate ? rate.query : ""}`, {
           method,
@@ -172,18 +174,58 @@ describe("endpoints over HTTP", () => {
   });
 });
 
-test("a JWK set that is cut says so", async () => {
+describe("a JWK set", () => {
+  const PATH = "/.well-known/posthorn/jwks.json";
   const [appId, endpointId] = [newAppId(), newId("ep")];
-  const key = { endpointId, appId, kid: "k", publicKey: Buffer.alloc(32), expiresAtMs: null };
-  let count = PUBLIC_KEYS_MAX;
-  const door = await openDoor({ publicKeys: async () => Array.from({ length: count }, () => key) });
-  try {
-    const whole = await door.call("GET", "/.well-known/posthorn/jwks.json");
-    assert.deepEqual([whole.json.keys.length, whole.json.truncated], [PUBLIC_KEYS_MAX, undefined]);
-    count += 1;
-    const cut = await door.call("GET", "/.well-known/posthorn/jwks.json?app=shop");
-    assert.deepEqual([cut.json.keys.length, cut.json.truncated], [PUBLIC_KEYS_MAX, true]);
-  } finally {
-    await door.close();
-  }
+  const keyOf = (kid: string) => ({ endpointId, appId, kid, publicKey: Buffer.alloc(32), expiresAtMs: null });
+  const keysOf = (count: number) => Array.from({ length: count }, (_, nth) => keyOf(`k${nth}`));
+
+  test("that is cut says so: after 1,000 keys of all apps, after 10,000 of one", async () => {
+    let list = keysOf(PUBLIC_KEYS_OF_ALL_MAX);
+    const door = await openDoor({ publicKeys: async () => list });
+    try {
+      const shown = async (query: string) => {
+        const { json } = await door.call("GET", PATH + query);
+        return [json.keys.length, json.truncated];
+      };
+      assert.deepEqual(await shown(""), [PUBLIC_KEYS_OF_ALL_MAX, undefined]);
+      list = keysOf(PUBLIC_KEYS_OF_ALL_MAX + 1);
+      assert.deepEqual(await shown(""), [PUBLIC_KEYS_OF_ALL_MAX, true]);
+      assert.deepEqual(await shown("?kid=k999"), [1, true]);
+      assert.deepEqual(await shown("?kid=k1000"), [0, true], "it is not among those that were looked at");
+      assert.deepEqual(await shown("?kid=k1000&app=shop"), [1, undefined]);
+      list = keysOf(PUBLIC_KEYS_MAX + 1);
+      assert.deepEqual(await shown("?app=shop"), [PUBLIC_KEYS_MAX, true]);
+    } finally {
+      await door.close();
+    }
+  });
+
+  test("is made once for as long as its keys are kept, and is not sent to who has it", async () => {
+    let made = 0;
+    const counted = {
+      ...keyOf("k"),
+      get publicKey() {
+        made += 1;
+        return Buffer.alloc(32, made);
+      },
+    };
+    let list = [counted];
+    const door = await openDoor({ publicKeys: async () => list });
+    try {
+      const first = await door.call("GET", PATH);
+      assert.equal((await door.call("GET", PATH)).text, first.text);
+      assert.equal(made, 1);
+      const etag = first.headers.get("etag") ?? "";
+      const known = await door.call("GET", PATH, undefined, { "if-none-match": etag });
+      assert.deepEqual([known.status, known.text, known.headers.get("etag")], [304, "", etag]);
+      assert.equal(known.headers.get("cache-control"), "public, max-age=60");
+      list = [counted];
+      const changed = await door.call("GET", PATH, undefined, { "if-none-match": etag });
+      assert.equal(changed.status, 200);
+      assert.notEqual(changed.headers.get("etag"), etag);
+    } finally {
+      await door.close();
+    }
+  });
 });

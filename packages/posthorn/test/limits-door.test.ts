@@ -61,6 +61,21 @@ describe("publishing over HTTP within limits", () => {
     assert.equal(refused.headers.get("ratelimit-policy"), '"app-day";q=9;w=86400, "key-rate";q=1;w=100');
   });
 
+  test("the test button counts for the app's key that presses it", async () => {
+    const limits = { eventsPerDay: 1 };
+    const { json } = await server.call("POST", "/v1/keys", {
+      role: "app",
+      app: "free",
+      name: "their own",
+      limits,
+    });
+    const owner = caller(server.url, json.secret);
+    await owner("POST", "/v1/apps/free/endpoints", { uid: "main", url: "https://receiver.example/" });
+    const press = () => owner("POST", "/v1/apps/free/endpoints/main/test", { eventType: "order.created" });
+    assert.equal((await press()).status, 202);
+    assertProblem(await press(), "quota_exceeded");
+  });
+
   test("hops come by a header: digits up to 255, and 8 of them end the way", async () => {
     const send = (hops: string) =>
       server.call("POST", "/v1/events", event("free"), { "posthorn-hops": hops });

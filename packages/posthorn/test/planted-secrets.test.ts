@@ -5,19 +5,24 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, get } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { type ServerProcess, startServer } from "../src/cli/proof/server-process.ts";
 import { type Answered, caller } from "./api-fixture.ts";
+import { ask, SAME_ORIGIN, signIn } from "./browser-client.ts";
+import { type ConnectProxy, openConnectProxy } from "./connect-proxy.ts";
 
 const planted = (what: string): string => `${what}${randomBytes(18).toString("hex")}`;
 const pem = (name: string): string => readFileSync(new URL(`data/tls/${name}.pem`, import.meta.url), "utf8");
 
 const CLIENT_KEY = pem("client-key");
 const MASTER_KEY = randomBytes(32).toString("base64");
+const PUBLIC_URL = "https://hooks.example";
 const ADMIN_KEY = `phk_${planted("admin")}`;
 const SECRETS = {
   masterKey: MASTER_KEY,
@@ -34,20 +39,37 @@ const SECRETS = {
   clientKey: CLIENT_KEY.split("\n")[1] ?? "",
   encryptionKey: randomBytes(32).toString("base64url"),
   proxied: planted("userinfo"),
+  proxyPassword: planted("proxy"),
+  tlsKey: pem("key").split("\n")[1] ?? "",
 };
 
-/** Each secret as it was given, and what of it could appear: the part after a prefix, base64 undone, base64 of it, hex. */
+/**
+ * What of a secret could appear: it without its prefix, the bytes that it is base64 of, it in a URL; and of all that, base64 and
+ * hex. Keys that the server makes for itself and never shows (an endpoint's ed25519 key) are not known here, so not looked for.
+ */
 function formsOf(secret: string | Buffer): Buffer[] {
-  if (typeof secret !== "string") return [secret, Buffer.from(secret.toString("hex"))];
-  const bare = secret.replace(/^(phk|whsec|whsk)_/, "");
-  const decoded = Buffer.from(bare, /[-_]/.test(bare) ? "base64url" : "base64");
-  const encoded = Buffer.from(secret).toString("base64");
-  return [
-    Buffer.from(bare),
-    decoded,
-    Buffer.from(encoded.slice(0, 24)),
-    Buffer.from(encodeURIComponent(bare)),
-  ];
+  const whole = typeof secret === "string" ? Buffer.from(bareOf(secret)) : secret;
+  const within = typeof secret === "string" ? [decoded(bareOf(secret))] : [];
+  const inUrl = encodeURIComponent(whole.toString("latin1"));
+  return [whole, ...within].flatMap((bytes) => {
+    const hex = bytes.toString("hex");
+    return [bytes, ...[hex, hex.toUpperCase(), inUrl, ...base64Of(bytes)].map((text) => Buffer.from(text))];
+  });
+}
+
+const bareOf = (secret: string): string => secret.replace(/^(phk|whsec|whsk)_/, "");
+const decoded = (text: string): Buffer => Buffer.from(text, /[-_]/.test(text) ? "base64url" : "base64");
+
+/** Three bytes are four characters, so that what stands before (`someone:`) makes three different texts of one secret. */
+function base64Of(bytes: Buffer): string[] {
+  return [0, 1, 2].flatMap((before) =>
+    (["base64", "base64url"] as const).map((alphabet) => {
+      const text = Buffer.concat([Buffer.alloc(before), bytes]).toString(alphabet);
+      // Only the characters that are of nothing but the secret; and not all of them, in case it was cut off.
+      const [from, to] = [Math.ceil((before * 4) / 3), Math.floor(((before + bytes.length) * 4) / 3)];
+      return text.slice(from, Math.min(to, from + 24));
+    }),
+  );
 }
 
 function found(where: string, content: Buffer, secrets: Readonly<Record<string, string | Buffer>>): string[] {
@@ -57,6 +79,24 @@ function found(where: string, content: Buffer, secrets: Readonly<Record<string, 
       : [],
   );
 }
+
+test("a planted secret is found in whatever form it appears, and no other one is taken for it", () => {
+  const bytes = randomBytes(24);
+  const secrets = { text: `phk_${planted("found")}`, bytes: `whsec_${bytes.toString("base64")}` };
+  const at = (content: string | Buffer): string[] => found("it", Buffer.from(content), secrets);
+  const { text } = secrets;
+  for (const before of ["", "a", "ab", "abc", "someone:"]) {
+    for (const form of ["utf8", "base64", "base64url", "hex"] as const) {
+      const said = Buffer.from(`${before}${text}, and more`).toString(form);
+      assert.deepEqual(at(`Basic ${said}`), ["text in it"], `${form} after "${before}"`);
+      const sent = Buffer.concat([Buffer.from(before), bytes, Buffer.from("...")]);
+      assert.deepEqual(at(form === "utf8" ? sent : sent.toString(form)), ["bytes in it"], form);
+    }
+  }
+  assert.deepEqual(at(`0x${Buffer.from(text).toString("hex").toUpperCase()}`), ["text in it"]);
+  assert.deepEqual(at(JSON.stringify(secrets)), ["text in it", "bytes in it"]);
+  assert.deepEqual(at(planted("found") + randomBytes(24).toString("base64")), []);
+});
 
 describe("planted secrets", () => {
   const dataDir = mkdtempSync(path.join(tmpdir(), "posthorn-planted-"));
@@ -68,6 +108,7 @@ describe("planted secrets", () => {
   let server: ServerProcess;
   let receiver: Server;
   let mutual: Server;
+  let proxy: ConnectProxy;
   const port = (of: Server): number => (of.address() as AddressInfo).port;
   const waiting: (() => void)[] = [];
 
@@ -125,11 +166,20 @@ describe("planted secrets", () => {
       },
     ).listen(0, "127.0.0.1");
     await Promise.all([once(receiver, "listening"), once(mutual, "listening")]);
+    proxy = await openConnectProxy();
     server = await startServer({
       dataDir,
       key: ADMIN_KEY,
-      flags: ["--log-level", "debug", "--log-format", "json", "--request-log"],
-      environment: { POSTHORN_MASTER_KEY: MASTER_KEY, POSTHORN_OLD_MASTER_KEYS: "" },
+      flags: [
+        ...["--log-level", "debug", "--log-format", "json", "--request-log"],
+        "--public-url",
+        PUBLIC_URL,
+      ],
+      environment: {
+        POSTHORN_MASTER_KEY: MASTER_KEY,
+        POSTHORN_OLD_MASTER_KEYS: "",
+        POSTHORN_OUTBOUND_PROXY: `http://someone:${SECRETS.proxyPassword}@127.0.0.1:${proxy.port}`,
+      },
       onLog: (line) => said.push(line),
     });
   });
@@ -137,6 +187,7 @@ describe("planted secrets", () => {
   after(async () => {
     server.kill("SIGKILL");
     await server.exited;
+    await proxy.close();
     for (const each of [receiver, mutual]) {
       each.closeAllConnections();
       each.close();
@@ -190,7 +241,9 @@ describe("planted secrets", () => {
       202,
     );
 
+    const hop = `Basic ${Buffer.from(`someone:${SECRETS.proxyPassword}`).toString("base64")}`;
     assert.equal((await receivedAt("/plain"))["x-custom"], SECRETS.customHeader);
+    assert.equal(proxy.headers["proxy-authorization"], hop);
     assert.equal(
       (await receivedAt("/basic")).authorization,
       `Basic ${Buffer.from(`someone:${SECRETS.password}`).toString("base64")}`,
@@ -201,6 +254,37 @@ describe("planted secrets", () => {
     assert.equal((await receivedAt("/encrypted"))["content-type"], "application/jose");
     assert.match(String((await receivedAt("/signed"))["webhook-signature"]), /^v1,\S+ v1a,\S+$/);
     await Promise.all([receivedAt("/mutual"), receivedAt("/failing")]);
+  });
+
+  test("are used: a browser's session, and the callback of an ownership check", async () => {
+    const { cookie, csrfToken } = await signIn(server.url, ADMIN_KEY);
+    made.sessionToken = cookie.split("=")[1] ?? "";
+    made.csrfToken = csrfToken.split(".")[0] ?? "";
+    made.csrfRandom = csrfToken.split(".")[1] ?? "";
+    for (const [token, status] of [
+      [csrfToken, 201],
+      [`${csrfToken}0`, 403],
+    ] as const) {
+      const headers = { ...SAME_ORIGIN, cookie, "x-csrf-token": token };
+      const answered = await ask(server.url, "POST", "/console/v1/apps", {
+        headers,
+        body: { name: "browser" },
+      });
+      assert.equal(answered.status, status);
+      answers.push({ to: "a browser's POST", text: JSON.stringify(answered) });
+    }
+    await call("GET", "/v1/apps", undefined, { cookie, authorization: `Bearer ${made.sessionToken}` });
+
+    await call("POST", "/v1/apps", { name: "asks", uid: "asks", ownershipCheck: "cloudevents" });
+    const url = `http://127.0.0.1:${port(receiver)}/asked`;
+    await call("POST", "/v1/apps/asks/endpoints", { uid: "asked", url });
+    const callback = new URL(String((await receivedAt("/asked"))["webhook-request-callback"]));
+    assert.equal(callback.origin, PUBLIC_URL);
+    // The endpoint's id, a dot, and what is secret.
+    made.callbackKey = callback.pathname.split(".").at(-1) ?? "";
+    assert.equal((await call("POST", `${callback.pathname}?WebHook-Allowed-Rate=none`)).status, 422);
+    assert.equal((await call("POST", callback.pathname)).status, 200);
+    assert.equal((await call("POST", callback.pathname)).status, 404);
   });
 
   test("are not shown when they are refused", async () => {
@@ -318,22 +402,41 @@ describe("planted secrets", () => {
         POSTHORN_OUTBOUND_PROXY: `ftp://a:${SECRETS.proxied}@127.0.0.1`,
       }),
     );
-    // A crash: an error that nobody catches, whose stack stands in the middle of a request.
+    const file = (name: string): string => fileURLToPath(new URL(`data/tls/${name}.pem`, import.meta.url));
+    const tls = (cert: string, key: string): string[] => ["--tls-cert", file(cert), "--tls-key", file(key)];
+    await assert.rejects(
+      start({ POSTHORN_MASTER_KEY: MASTER_KEY }, tls("key", "key")),
+      /holds no certificate/,
+    );
+    await assert.rejects(start({ POSTHORN_MASTER_KEY: MASTER_KEY }, tls("client", "key")), /belong/);
+    // A crash of a server that answers HTTPS: an error that nobody catches.
     const fault = path.join(dataDir, "fault.mjs");
-    writeFileSync(fault, "setTimeout(() => { throw new Error('a fault') }, 1500)");
+    writeFileSync(fault, "process.on('SIGUSR2', () => { throw new Error('a fault') })");
     const crashing = await startServer({
       dataDir,
       key: ADMIN_KEY,
+      flags: [...tls("local", "key"), "--log-level", "debug", "--request-log"],
       environment: {
         POSTHORN_MASTER_KEY: MASTER_KEY,
         NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --import ${fault}`,
       },
       onLog: (line) => words.push(line),
     });
+    const [response] = await once(
+      get(`${crashing.url}/readyz`, { ca: pem("local"), agent: false }),
+      "response",
+    );
+    words.push(JSON.stringify(response.headers), await text(response));
+    assert.equal(response.statusCode, 200);
+    crashing.kill("SIGUSR2");
     const ended = await crashing.exited;
     assert.notEqual(ended.code, 0);
     assert.ok(words.some((line) => line.includes("a fault")));
     const secrets = { ...SECRETS, ...made, other };
     assert.deepEqual(found("the output", Buffer.from(words.join("\n")), secrets), []);
+    const breaches = readdirSync(dataDir).flatMap((name) =>
+      found(name, readFileSync(path.join(dataDir, name)), secrets),
+    );
+    assert.deepEqual(breaches, []);
   });
 });

@@ -56,10 +56,10 @@ export function createApps({ store, apps, remove: removeApp }: AppsNeeds): Apps 
       limits: patch.limits === undefined ? before.limits : (patch.limits ?? NO_APP_LIMITS),
       ownershipCheck: patch.ownershipCheck === undefined ? before.ownershipCheck : patch.ownershipCheck,
     };
-    const saved = await store.write.save(
-      { kind: "app", create: false, app },
-      entryOf("app.update", before, app),
-    );
+    const entry = entryOf("app.update", before, app);
+    // What changes nothing is no deed.
+    if (Object.keys(entry.after ?? {}).length === 0) return before;
+    const saved = await store.write.save({ kind: "app", create: false, app }, entry);
     checkSaved(saved, app.uid, reference);
     apps.forget(app.id);
     return get(app.id);

@@ -101,10 +101,11 @@ test("what a policy does in the wake of someone's request is not that one's doin
   assert.deepEqual([disabled.actor, disabled.target.kind], [{ kind: "system" }, "endpoint"]);
 });
 
-test("a hold is taken by someone, prolonged without a word, and ends by itself or by someone", async () => {
+test("a hold is taken by someone, and ends by itself or by someone; its last entry says how far it was prolonged", async () => {
+  let prolonged: object | undefined;
   await actAs(ALICE, async () => {
     await world.engine.hold.take({ seconds: 60 });
-    await world.engine.hold.take({ seconds: 600 });
+    prolonged = await world.engine.hold.take({ seconds: 600 });
     await world.engine.hold.release();
     await world.engine.hold.release();
   });
@@ -112,6 +113,7 @@ test("a hold is taken by someone, prolonged without a word, and ends by itself o
   assert.deepEqual(more, []);
   assert.deepEqual([taken?.action, taken?.after], ["hold.take", { seconds: 60 }]);
   assert.deepEqual([released?.action, released?.actor], ["hold.release", ALICE.actor]);
+  assert.deepEqual([released?.before, released?.after], [prolonged, null]);
 });
 
 describe("sessions", () => {
@@ -135,6 +137,47 @@ describe("sessions", () => {
     for (const secretText of [secret, opened.token, opened.csrfToken]) assert.ok(!texts.includes(secretText));
     assert.equal(await world.engine.sessions.authenticate(opened.token), undefined);
     assert.equal((await world.engine.sessions.authenticate(replacing.token))?.key.id, key.id);
+  });
+
+  test("are opened ten times a minute with one key, and fill the log with no more", async () => {
+    const [busy, other] = [
+      await world.engine.keys.create({ name: "Busy", role: "viewer" }),
+      await world.engine.keys.create({ name: "Other", role: "viewer" }),
+    ];
+    seen = (await log()).length;
+    const opened = await Promise.allSettled(
+      Array.from({ length: 30 }, () => world.engine.sessions.open(busy.secret)),
+    );
+    assert.equal(opened.filter(({ status }) => status === "fulfilled").length, 10);
+    await assert.rejects(
+      world.engine.sessions.open(busy.secret),
+      (error: PosthornError) => error.code === "rate_limited" && (error.retryAfterSeconds ?? 0) > 50,
+    );
+    await world.engine.sessions.open(other.secret);
+    assert.equal((await added()).length, 11);
+  });
+
+  test("are not forgotten for what strangers send, and what is no token is not even looked up", async () => {
+    const { secret } = await world.engine.keys.create({ name: "Carol", role: "viewer" });
+    const { token } = await world.engine.sessions.open(secret);
+    assert.ok(await world.engine.sessions.authenticate(token));
+    const { find } = world.store.read;
+    let asked = 0;
+    world.store.read.find = async () => {
+      asked += 1;
+      return undefined;
+    };
+    try {
+      for (const junk of ["", "x".repeat(42), `${token}x`, "x".repeat(15_000), "=".repeat(43)])
+        assert.equal(await world.engine.sessions.authenticate(junk), undefined);
+      assert.equal(asked, 0);
+      for (let n = 0; n <= 10_000; n += 1)
+        await world.engine.sessions.authenticate(String(n).padStart(43, "A"));
+      assert.equal(asked, 10_001);
+      assert.ok(await world.engine.sessions.authenticate(token), "it is known by heart");
+    } finally {
+      world.store.read.find = find;
+    }
   });
 
   test("end after their time, whatever was done meanwhile", async () => {

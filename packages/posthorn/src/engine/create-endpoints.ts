@@ -8,6 +8,7 @@ import type { Transport } from "../transports/transport.ts";
 import { EndpointEdits } from "./endpoint-edits.ts";
 import { EndpointResources } from "./endpoints.ts";
 import type { Endpoints } from "./engine.ts";
+import { limitedKey } from "./limits.ts";
 import type { OperationalEvents } from "./operational-events.ts";
 import type { EngineOptions } from "./options.ts";
 import { ownNameOf } from "./ownership.ts";
@@ -66,8 +67,8 @@ export function createEndpoints(needs: CreateEndpointsNeeds): EndpointsRoom {
     verify: (app, endpoint) => resources.verify(app, endpoint),
     grant: (callbackKey, input) => checks.grant(callbackKey, input),
     act: (app, endpoint, action) => resources.act(app, endpoint, action),
-    test: async (app, endpoint, input) =>
-      testEndpoint({ store, vault, publisher }, await edits.row(app, endpoint), input),
+    test: async (app, endpoint, input, by) =>
+      testEndpoint({ store, vault, publisher }, await edits.row(app, endpoint), input, limitedKey(by)),
     replay: async (app, endpoint, input) => replays.start(await edits.row(app, endpoint), input),
   };
   return { edits, checks, endpoints };

@@ -3,8 +3,6 @@ import { notFound } from "../base/errors.ts";
 import type { AppId, DeliveryId, EndpointId } from "../base/ids.ts";
 import type { NewAuditEntry } from "../domain/audit.ts";
 import type { Endpoint } from "../domain/endpoint.ts";
-import type { Key } from "../domain/key.ts";
-import { isLimited } from "../domain/limits.ts";
 import type { EndedDelivery, Wake } from "../store/store.ts";
 import { actAsSystem, auditEntry } from "./acting.ts";
 import { AppRuntimes } from "./app-runtime.ts";
@@ -28,7 +26,7 @@ import { createKeys } from "./keys.ts";
 import { LaneChanges } from "./lane-changes.ts";
 import { LanePolicy } from "./lane-policy.ts";
 import { LaneTable } from "./lane-table.ts";
-import { Limits } from "./limits.ts";
+import { Limits, limitedKey } from "./limits.ts";
 import { Membership } from "./membership.ts";
 import { createNodes } from "./nodes.ts";
 import { ensureOperator, OperationalEvents } from "./operational-events.ts";
@@ -94,7 +92,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
   const news = new OperationalEvents({
     apps,
     logger,
-    publish: (publication) => publisher.publish(publication, null),
+    publish: (publication) => publisher.publishNews(publication),
   });
   const laneChanges = new LaneChanges({ store, vault, lanes, dispatcher, claimer });
   const publicKeys = new PublicKeys(store.read);
@@ -191,7 +189,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
   /** What is cached of its app goes, its lane takes over the new row. */
   async function endpointChanged(endpoint: Endpoint): Promise<void> {
     apps.forget(endpoint.appId);
-    publicKeys.forget();
+    publicKeys.forget(endpoint.appId);
     await laneChanges.follow(endpoint);
   }
 
@@ -202,7 +200,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     );
     duties.cancel.wake();
     apps.forget(endpoint.appId);
-    publicKeys.forget();
+    publicKeys.forget(endpoint.appId);
   }
 
   async function removeApp(app: { readonly id: AppId }, audit: NewAuditEntry): Promise<void> {
@@ -212,7 +210,7 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     );
     duties.cancel.wake();
     apps.forget(app.id);
-    publicKeys.forget();
+    publicKeys.forget(app.id);
     sessions.forget();
     await keys.revoked();
   }
@@ -371,11 +369,6 @@ export function createEngine(parts: EngineParts, overrides: Partial<EngineOption
     feed,
     counters,
   };
-}
-
-/** null: it has no limits, or nobody asked with a key. */
-function limitedKey(by: Key | undefined): Key | null {
-  return by !== undefined && isLimited(by.limits) ? by : null;
 }
 
 function idsByEndpoint(list: readonly EndedDelivery[]): Map<EndpointId, Set<DeliveryId>> {

@@ -20,6 +20,7 @@ import type { Lane, Ready } from "./lane.ts";
 import type { LaneTable } from "./lane-table.ts";
 import { disablesEndpoint, nextStep } from "./next-step.ts";
 import type { EngineOptions } from "./options.ts";
+import { mayRenounce } from "./ownership.ts";
 import { Rings } from "./ring.ts";
 import type { Settler } from "./settler.ts";
 import { SlowLanes } from "./slow-lanes.ts";
@@ -309,7 +310,8 @@ export class Dispatcher {
     this.#settle(attempted, breakerChange(lane, breakerChanged, options.breakerProbeEveryMs));
     const reason = disablesEndpoint(outcome);
     // An address that has been replaced since may not disable the endpoint that was just repaired.
-    if (reason !== null && lane.runnable && url === endpoint.url) this.events.disable(lane, reason);
+    if (reason !== null && !lane.closed && url === endpoint.url && mayRenounce(endpoint))
+      this.events.disable(lane, reason);
     this.#afterwards(lane, breakerChanged);
   }
 

@@ -24,7 +24,7 @@ import { type Edit, type EndpointEdits, type EndpointFields, targetOf } from "./
 import { newSecrets, refuseUnused, revealed, rotated, withMissing } from "./endpoint-secrets.ts";
 import { auditedOf, viewOf } from "./endpoint-view.ts";
 import type { EndpointAction, EndpointSecrets, Endpoints, EndpointView, PageQuery } from "./engine.ts";
-import { proving } from "./ownership.ts";
+import { fieldsUnderPolicy } from "./ownership.ts";
 import type { OwnershipChecks } from "./ownership-checks.ts";
 import { openCredentials, openHeaders, sealCredentials, sealHeaders } from "./sealing.ts";
 import { pageOf } from "./window.ts";
@@ -55,7 +55,7 @@ export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "re
     await this.#refuseBeyondLimit(app);
     const parts = { authentication, clientCertificate, certificateAuthorities, encryption };
     const access = await readAccess(parts, transport);
-    const endpoint = proving(
+    const endpoint = fieldsUnderPolicy(
       null,
       {
         ...settings,
@@ -100,7 +100,7 @@ export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "re
     const access = await readAccess(given, transport);
     const row = await edits.edit(appReference, reference, (found) => {
       const edit = this.#changed(found, given, access);
-      return { ...edit, endpoint: proving(found.endpoint, edit.endpoint, policy) };
+      return { ...edit, endpoint: fieldsUnderPolicy(found.endpoint, edit.endpoint, policy) };
     });
     return this.#shown(row);
   }
@@ -116,7 +116,7 @@ export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "re
     const endpoint: EndpointFields = {
       ...merge(before, patch),
       ...access.facts,
-      ...(status === undefined ? {} : statusFields(before, status)),
+      ...(status === undefined ? {} : statusFields(before, statusAfter(before, ACTIONS[status]))),
     };
     const { id, appId } = before;
     const headersNow =
@@ -181,7 +181,7 @@ export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "re
     const row = await edits.edit(appReference, reference, ({ endpoint }) => {
       const status = statusAfter(endpoint, action);
       const changed = { ...endpoint, ...statusFields(endpoint, status) };
-      return { action: `endpoint.${action}`, endpoint: proving(endpoint, changed, policy) };
+      return { action: `endpoint.${action}`, endpoint: fieldsUnderPolicy(endpoint, changed, policy) };
     });
     if (action === "resume" || action === "enable") {
       await store.write.save({ kind: "unblock", endpointId: row.endpoint.id });
@@ -256,6 +256,12 @@ function merge(before: Endpoint, patch: Omit<EndpointUpdateInput, "headers" | "s
   }
   return merged as unknown as EndpointFields;
 }
+
+/** PATCH of the status is the action that leads there, and is refused as that is. */
+const ACTIONS = { enabled: "enable", paused: "pause", disabled: "disable" } as const satisfies Record<
+  NonNullable<EndpointUpdateInput["status"]>,
+  EndpointAction
+>;
 
 function statusFields(before: Endpoint, status: EndpointStatus): Pick<Endpoint, "status" | "disableReason"> {
   if (status === before.status) return { status, disableReason: before.disableReason };

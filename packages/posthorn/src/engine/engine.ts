@@ -16,7 +16,7 @@ import type { Key } from "../domain/key.ts";
 import type { LimitStanding } from "../domain/limits.ts";
 import type { Node } from "../domain/node.ts";
 import type { Publication, Published, StoredPublication } from "../domain/publication.ts";
-import type { Replay } from "../domain/replay.ts";
+import type { DryRun, Replay } from "../domain/replay.ts";
 import type { Session } from "../domain/session.ts";
 import type { Page, Stats, StoreHealth } from "../store/store.ts";
 import type { Feed } from "./feed.ts";
@@ -137,14 +137,23 @@ export interface Endpoints {
   /** The receiver grants by the callback of its check. @throws PosthornError `not_found` for a key that is unknown, used or over */
   grant(callbackKey: string, input: { readonly ratePerMinute: number | null }): Promise<void>;
   act(app: string, endpoint: string, action: EndpointAction): Promise<EndpointView>;
-  /** Publishes an event of the type's example (or `{}`) to this endpoint alone. Input: `{eventType}`. */
-  test(app: string, endpoint: string, input: unknown): Promise<{ eventId: EventId; deliveryId: DeliveryId }>;
-  /** Input: `{since, until?, states?, eventTypes?, dryRun?}`. A dry run counts and makes nothing. */
+  /** Publishes an event of the type's example (or `{}`) to this endpoint alone. Input: `{eventType}`; `by` as for `publish`. */
+  test(
+    app: string,
+    endpoint: string,
+    input: unknown,
+    by?: Key,
+  ): Promise<{ eventId: EventId; deliveryId: DeliveryId }>;
+  /**
+   * Input: `{since, until?, states?, eventTypes?, dryRun?}`. A dry run counts and makes nothing.
+   * @throws PosthornError `state_conflict` while another one runs or too much waits for the endpoint; `rate_limited` while
+   * another dry run of the app is under way
+   */
   replay(
     app: string,
     endpoint: string,
     input: unknown,
-  ): Promise<{ kind: "started"; replay: Replay } | { kind: "dry_run"; examined: number; matching: number }>;
+  ): Promise<{ kind: "started"; replay: Replay } | ({ kind: "dry_run" } & DryRun)>;
 }
 
 export interface EventTypes {

@@ -145,12 +145,14 @@ export class Hold {
   async #release(action: string): Promise<void> {
     clearTimeout(this.#timer);
     if (this.#since === null) return;
+    // How far it was prolonged stands in no entry but this one.
+    const before = { sinceMs: this.#since, untilMs: this.#untilMs };
     this.#since = null;
     actAsSystem(() => this.#needs.resume());
     this.#needs.logger.warn({}, "hold.released");
     // Everything goes on, whether or not that could be written down.
     await this.#needs
-      .audit({ action, target: SERVER })
+      .audit({ action, target: SERVER, before })
       .catch((error: unknown) => this.#needs.logger.warn({ error: messageOf(error) }, "audit.failed"));
   }
 

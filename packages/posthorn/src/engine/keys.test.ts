@@ -70,6 +70,39 @@ describe("API keys", () => {
     assert.equal(await keys.authenticate(secret), undefined);
   });
 
+  test("what strangers send makes it forget no key, and what is no key is not even looked up", async () => {
+    const { keys } = world.engine;
+    const { secret } = await keys.create({ role: "viewer", name: "known" });
+    assert.ok(await keys.authenticate(secret));
+    const { find } = world.store.read;
+    let asked = 0;
+    world.store.read.find = async () => {
+      asked += 1;
+      return undefined;
+    };
+    try {
+      for (const junk of ["", "phk", "x".repeat(15_000), `phk_${"x".repeat(257)}`])
+        assert.equal(await keys.authenticate(junk), undefined);
+      assert.equal(asked, 0);
+      for (let n = 0; n <= 10_000; n += 1) await keys.authenticate(`phk_${n}`);
+      assert.equal(asked, 10_001);
+      assert.ok(await keys.authenticate(secret), "it is known by heart");
+    } finally {
+      world.store.read.find = find;
+    }
+  });
+
+  test("what changes nothing of an app leaves no entry", async () => {
+    const { apps, audit } = world.engine;
+    const app = await apps.create({ uid: "same", name: "Same", metadata: { a: "b" } });
+    for (const patch of [{}, { name: "Same", metadata: { a: "b" } }])
+      assert.deepEqual(await apps.update("same", patch), app);
+    assert.deepEqual(
+      (await audit.list({ app: app.id })).data.map(({ action }) => action),
+      ["app.create"],
+    );
+  });
+
   test("what is done to keys and apps stands in the audit log, by whom, and no secret with it", async () => {
     const { keys, apps, audit } = world.engine;
     const who = { actor: { kind: "library" }, address: "192.0.2.1", requestId: "r-1" } as const;

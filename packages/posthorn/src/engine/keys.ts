@@ -16,9 +16,11 @@ const KNOWN_SHARED_MS = 250;
 const KNOWN_MAX = 10_000;
 /** `lastUsedAt` is written at most this often for a key. */
 const USED_EVERY_MS = 60_000;
+/** After `phk_`. What is longer, or begins with anything else, is none of ours. */
+const SECRET_CHARACTERS_MAX = 256;
 
 interface Known {
-  readonly key: Key | undefined;
+  readonly key: Key;
   readonly untilMs: number;
 }
 
@@ -33,27 +35,30 @@ type NewKey = Omit<Key, "createdAtMs" | "lastUsedAtMs">;
 
 export function createKeys(store: Store): KeysWithCache {
   const knownMs = store.shared ? KNOWN_SHARED_MS : KNOWN_MS;
+  /** Only keys that there are: whatever strangers send, they neither fill it nor make it forget one. */
   let known = new Map<string, Known>();
   const usedAtMs = new Map<KeyId, number>();
 
   async function authenticate(secret: string): Promise<Key | undefined> {
+    if (!hasForm(secret)) return undefined;
     const now = performance.now();
     let entry = known.get(secret);
     if (entry === undefined || entry.untilMs < now) {
       const cache = known;
+      const found = await look(secret);
+      if (found === undefined) return undefined;
       // From before the look: it may have been made just before the key was revoked.
-      entry = { key: await look(secret), untilMs: now + knownMs };
+      entry = { key: found, untilMs: now + knownMs };
       if (cache.size >= KNOWN_MAX) cache.clear();
       cache.set(secret, entry);
     }
     const { key } = entry;
-    if (key === undefined || (key.expiresAtMs !== null && key.expiresAtMs <= Date.now())) return undefined;
+    if (key.expiresAtMs !== null && key.expiresAtMs <= Date.now()) return undefined;
     noteUse(key.id, now);
     return key;
   }
 
   async function look(secret: string): Promise<Key | undefined> {
-    if (!secret.startsWith("phk_") || secret.length > 256) return undefined;
     const hash = hashApiKey(secret);
     const found = await store.read.find("key", { hash });
     return found !== undefined && equalHashes(found.hash, hash) ? withoutHash(found) : undefined;
@@ -170,6 +175,10 @@ export function createKeys(store: Store): KeysWithCache {
       return key.id;
     },
   };
+}
+
+function hasForm(secret: string): boolean {
+  return secret.startsWith("phk_") && secret.length <= "phk_".length + SECRET_CHARACTERS_MAX;
 }
 
 function withoutHash({ hash: _hash, ...key }: StoredKey): Key {

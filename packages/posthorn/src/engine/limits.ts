@@ -11,7 +11,7 @@ import type { AppId, KeyId } from "../base/ids.ts";
 import { createDuty, type Duty } from "../base/lifecycle.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Key } from "../domain/key.ts";
-import type { LimitStanding } from "../domain/limits.ts";
+import { isLimited, type LimitStanding } from "../domain/limits.ts";
 import type { Store, Usage } from "../store/store.ts";
 import type { AppRuntime } from "./app-runtime.ts";
 import { Allowance, type Limited } from "./limits-allowance.ts";
@@ -191,6 +191,11 @@ export class Limits {
       this.#allowances.delete(id);
     }
   }
+}
+
+/** null: it has no limits, or nobody asked with a key. */
+export function limitedKey(by: Key | undefined): Key | null {
+  return by !== undefined && isLimited(by.limits) ? by : null;
 }
 
 function limitedOf({ app, limited }: AppRuntime, key: Key | null): Limited[] {

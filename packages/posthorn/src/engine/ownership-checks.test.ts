@@ -328,6 +328,16 @@ describe("the ownership check", () => {
       });
     });
 
+    test("a callback grants nothing once the app asks for another proof", async () => {
+      allows({});
+      const { id } = await asked();
+      const key = offered();
+      await world.engine.apps.update(app, { ownershipCheck: "challenge" });
+      await assert.rejects(world.engine.endpoints.grant(key, { ratePerMinute: null }), { code: "not_found" });
+      assert.equal((await get(id)).status, "unverified");
+      await world.engine.apps.update(app, { ownershipCheck: null });
+    });
+
     test("a callback that comes before the answer is not undone by it", async () => {
       const answer = Promise.withResolvers<void>();
       const question = Promise.withResolvers<void>();
@@ -347,31 +357,141 @@ describe("the ownership check", () => {
     });
   });
 
-  test("a receiver that said 410 is asked again before it gets anything more", async () => {
-    await appWith("challenge");
-    world.transport.reply = answersTo("POST");
-    const { id } = await asked({ retrySchedule: [] });
-    world.transport.answer = () => rejected(410);
-    const ended = world.ended();
-    await world.publish(app, "order.created", {});
-    await ended;
-    await until(async () => (await get(id)).status === "disabled");
-    world.transport.reply = () => replyOf(404);
-    await world.engine.endpoints.act(app, id, "enable");
-    assert.equal((await verify(id)).status, "unverified");
+  describe("a receiver that took its consent back", () => {
+    /** An endpoint that consented, and whose receiver answers 410 from now on. */
+    async function gone() {
+      await appWith("challenge");
+      world.transport.reply = answersTo("POST");
+      const { id } = await asked({ retrySchedule: [] });
+      world.transport.answer = () => rejected(410);
+      world.transport.reply = () => replyOf(404);
+      return id;
+    }
+    const isGone = (id: string) => until(async () => (await get(id)).disableReason === "gone");
+    const act = (id: string, action: "enable" | "disable" | "pause" | "resume") =>
+      world.engine.endpoints.act(app, id, action);
+
+    test("is asked again before it gets anything more, whatever way is tried", async () => {
+      const id = await gone();
+      const patch = (status: string) => world.engine.endpoints.update(app, id, { status });
+      await world.publish(app, "order.created", {});
+      await isGone(id);
+      const questions = world.transport.questions.length;
+      for (const move of [() => patch("paused"), () => act(id, "pause"), () => act(id, "resume")])
+        await assert.rejects(move, { code: "state_conflict" });
+      // Disabled by hand as well it is gone still.
+      await act(id, "disable");
+      await patch("disabled");
+      assert.equal((await get(id)).disableReason, "gone");
+      assert.equal((await patch("enabled")).status, "unverified");
+      await assert.rejects(patch("paused"), { code: "state_conflict" });
+      await verify(id);
+      assert.equal(world.transport.questions.length > questions, true);
+      await act(id, "disable");
+      assert.equal((await act(id, "enable")).status, "unverified");
+      await verify(id);
+      assert.equal((await get(id)).verification?.verifiedAtMs, null);
+      assert.equal(world.transport.shipments.length, 1);
+    });
+
+    test("is heard also when it says so to an endpoint that was paused or disabled meanwhile", async () => {
+      for (const action of ["pause", "disable"] as const) {
+        const id = await gone();
+        const answer = Promise.withResolvers<void>();
+        world.transport.answer = async () => {
+          await answer.promise;
+          return rejected(410);
+        };
+        const shipped = world.transport.shipped(world.transport.shipments.length + 1);
+        await world.publish(app, "order.created", {});
+        await shipped;
+        await act(id, action);
+        answer.resolve();
+        await isGone(id);
+        assert.equal((await act(id, "enable")).status, "unverified", action);
+        nth += 1;
+      }
+    });
   });
 
-  test("no one has us ask as fast as he likes", async () => {
-    const strict = await World.open({ ownershipCheck: "challenge", ownershipApartMs: 60_000 });
-    try {
-      const shop = await strict.app();
+  describe("asks no faster than its pace", () => {
+    let strict: World;
+    let shop: string;
+    const VICTIM = "https://victim.example/hook";
+    const victims = () => strict.transport.questions.filter(({ url }) => url.includes("victim")).length;
+    before(async () => {
+      strict = await World.open({
+        ownershipCheck: "challenge",
+        ownershipApartMs: 60_000,
+        ownershipEveryMs: 10,
+      });
+    });
+    after(() => strict.close());
+    beforeEach(async () => {
+      strict.transport.questions.length = 0;
+      shop = await strict.app(`paced${nth}`);
+    });
+
+    test("by hand", async () => {
       const { id } = await strict.endpoint(shop);
       await strict.engine.endpoints.verify(shop, id);
       await assert.rejects(strict.engine.endpoints.verify(shop, id), { code: "rate_limited" });
       assert.equal(strict.transport.questions.length, 1);
-    } finally {
-      await strict.close();
-    }
+    });
+
+    test("by disabling and enabling it, and a moment later the duty asks", async () => {
+      const { id } = await strict.endpoint(shop, { url: VICTIM });
+      await strict.engine.endpoints.verify(shop, id).catch(() => {});
+      for (let turn = 0; turn < 10; turn++) {
+        await strict.engine.endpoints.act(shop, id, "disable");
+        assert.equal((await strict.engine.endpoints.act(shop, id, "enable")).status, "unverified");
+        await strict.engine.endpoints.update(shop, id, { status: "enabled", description: String(turn) });
+      }
+      assert.equal(victims(), 1);
+      const later = Date.now() + 61_000;
+      mock.method(Date, "now", () => later);
+      await until(() => victims() === 2);
+      await strict.engine.endpoints.remove(shop, id);
+    });
+
+    test("by other URLs, or by many endpoints, and the duty keeps to it", async () => {
+      const { id } = await strict.endpoint(shop, { url: `${VICTIM}?0` });
+      for (let turn = 1; turn < 5; turn++)
+        await strict.engine.endpoints.update(shop, id, { url: `${VICTIM}?${turn}` });
+      const others = await Promise.all(
+        Array.from({ length: 10 }, (_, turn) => strict.endpoint(shop, { url: `${VICTIM}/${turn}` })),
+      );
+      await assert.rejects(strict.engine.endpoints.verify(shop, others[9]?.id ?? ""), {
+        code: "rate_limited",
+      });
+      // The duty has looked at all of them once it has asked one that was made later.
+      const other = await strict.app(`witness${nth}`);
+      const witness = await strict.endpoint(other, { url: "https://witness.example/" });
+      const checks = async () => (await strict.engine.endpoints.get(other, witness.id)).verification?.checks;
+      await until(async () => (await checks()) === 1);
+      const startMs = Date.now();
+      mock.method(Date, "now", () => startMs + 61_000);
+      await until(async () => (await checks()) === 2);
+      assert.equal(victims(), 5);
+    });
+
+    test("and what had to wait is asked by the duty", async () => {
+      const quick = await World.open({
+        ownershipCheck: "challenge",
+        ownershipApartMs: 20,
+        ownershipEveryMs: 10,
+      });
+      try {
+        shop = await quick.app();
+        const made = await Promise.all(
+          Array.from({ length: 12 }, () => quick.endpoint(shop, { url: VICTIM })),
+        );
+        for (const { id } of made)
+          await until(async () => (await quick.engine.endpoints.get(shop, id)).verification?.checks === 1);
+      } finally {
+        await quick.close();
+      }
+    });
   });
 
   test("the duty asks whom a crash left unasked", async () => {

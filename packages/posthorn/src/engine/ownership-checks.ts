@@ -16,8 +16,9 @@ import type { Transport } from "../transports/transport.ts";
 import { actAsSystem } from "./acting.ts";
 import type { Edit, EndpointEdits } from "./endpoint-edits.ts";
 import { EndpointRuntime } from "./endpoint-runtime.ts";
-import { isDue, type OwnName, released, UNPROVED } from "./ownership.ts";
+import { isDue, type OwnName, releasedFields, UNPROVED } from "./ownership.ts";
 import { askOwner, type Handshake, type Verdict } from "./ownership-check.ts";
+import { OwnershipPace } from "./ownership-pace.ts";
 
 type Policy = Exclude<OwnershipPolicy, "off">;
 type Subject = Pick<Endpoint, "id" | "appId">;
@@ -40,7 +41,7 @@ export interface OwnershipNeeds {
   readonly ownName: OwnName | null;
   /** Unless an app has its own. */
   readonly policy: OwnershipPolicy;
-  /** The least time between two checks of one endpoint that somebody asks for. */
+  /** The least time between two checks of one endpoint: see ownership-pace.ts for what follows from it. */
   readonly apartMs: number;
 }
 
@@ -51,41 +52,50 @@ interface Callback {
 
 export class OwnershipChecks {
   #needs: OwnershipNeeds;
+  #pace: OwnershipPace;
   #underWay = new Map<string, Promise<void>>();
   #cursor: string | undefined;
   #stopping = false;
 
   constructor(needs: OwnershipNeeds) {
     this.#needs = needs;
+    this.#pace = new OwnershipPace(needs.apartMs);
   }
 
   policyOf({ ownershipCheck }: Pick<App, "ownershipCheck">): OwnershipPolicy {
     return ownershipCheck ?? this.#needs.policy;
   }
 
-  /** Behind the answer, if this is an endpoint that has yet to be asked. */
-  begin({ id, appId, status, verification }: Endpoint): void {
-    if (status !== "unverified" || verification?.checkedAtMs !== null) return;
+  /** Behind the answer, if this is an endpoint that has yet to be asked. What would be too fast is for the duty. */
+  begin(endpoint: Endpoint): void {
+    const { id, status, verification } = endpoint;
+    if (status !== "unverified" || verification?.checks !== 0) return;
     if (this.#stopping || this.#underWay.size >= UNDER_WAY_MAX || this.#underWay.has(id)) return;
-    void this.#behind({ id, appId });
+    if (this.#pace.take(endpoint) === null) void this.#behind(endpoint);
   }
 
   /**
    * Asks because somebody wants it now; who comes while it is being asked waits for that. What comes of it stands in the
    * endpoint.
-   * @throws PosthornError `state_conflict`: it need not prove anything; `rate_limited`: it was asked just now, and no one may
-   * have us send questions to a third party as fast as he likes
+   * @throws PosthornError `state_conflict`: it need not prove anything; `rate_limited`: it, or its host, was asked just now.
+   * No one may have us send questions to a third party as fast as he likes, whatever he does to have them sent: begin and the
+   * duty keep to the same pace
    */
-  async verify({ id, appId, verification }: Endpoint): Promise<void> {
+  async verify(endpoint: Endpoint): Promise<void> {
+    const { id } = endpoint;
     const underWay = this.#underWay.get(id);
     if (underWay !== undefined) return underWay;
-    const waitMs = this.#needs.apartMs - (Date.now() - (verification?.checkedAtMs ?? 0));
-    if (waitMs > 0) {
-      throw new PosthornError("rate_limited", `Endpoint ${id} was asked just now. Try again in a moment.`, {
-        retryAfterSeconds: Math.ceil(waitMs / 1000),
-      });
+    const waitMs = this.#pace.take(endpoint);
+    if (waitMs !== null) {
+      throw new PosthornError(
+        "rate_limited",
+        `Endpoint ${id} was asked just now, or others at its host were. Try again in a moment.`,
+        {
+          retryAfterSeconds: Math.ceil(waitMs / 1000),
+        },
+      );
     }
-    await this.#alone(id, this.#check({ id, appId }));
+    await this.#alone(id, this.#check(endpoint));
   }
 
   /** The endpoint as it stands after it. */
@@ -94,7 +104,7 @@ export class OwnershipChecks {
     const policy = this.policyOf(await edits.app(appId));
     const callback = policy === "cloudevents" ? this.#newCallback(id) : null;
     const row = await edits.edit(appId, id, (found) =>
-      policy === "off" ? unasked(found) : begun(found, policy, callback),
+      policy === "off" ? releaseEdit(found) : questionEdit(found, policy, callback),
     );
     if (policy === "off") return row.endpoint;
     const runtime = new EndpointRuntime(row, vault);
@@ -106,7 +116,7 @@ export class OwnershipChecks {
       // It has another URL now, which is yet to be asked; or it consented meanwhile by its callback.
       if (endpoint.url !== row.endpoint.url || endpoint.verification === null) return null;
       if (isOvertaken(endpoint.verification, verdict, callback)) return null;
-      return concluded(found, verdict, policy === "cloudevents" ? (ownName?.origin ?? null) : null);
+      return verdictEdit(found, verdict, policy === "cloudevents" ? (ownName?.origin ?? null) : null);
     });
     return left.endpoint;
   }
@@ -120,11 +130,13 @@ export class OwnershipChecks {
     const [id = ""] = callbackKey.split(".", 1);
     const row = isId("ep", id) ? await store.read.find("endpoint", { id }) : undefined;
     if (row === undefined) throw unknownCallback();
+    // It was offered under another policy, which asks for another proof now.
+    if (this.policyOf(await edits.app(row.endpoint.appId)) !== "cloudevents") throw unknownCallback();
     const granted = ratePerMinute ?? ownName?.ratePerMinute ?? null;
     await edits.edit(row.endpoint.appId, row.endpoint.id, (found) => {
       if (!fits(found.endpoint.verification?.callback ?? null, callbackKey)) throw unknownCallback();
       const verdict: Verdict = { kind: "consents", grantedPerMinute: granted };
-      return { ...concluded(found, verdict, ownName?.origin ?? null), action: "endpoint.grant" };
+      return { ...verdictEdit(found, verdict, ownName?.origin ?? null), action: "endpoint.grant" };
     });
   }
 
@@ -140,10 +152,14 @@ export class OwnershipChecks {
       const due = found.data
         .map(({ endpoint }) => endpoint)
         .filter((endpoint) => this.#isToBeAsked(endpoint));
-      const asked = due.slice(0, ASKED_PER_TURN);
-      await Promise.all(asked.map((endpoint) => this.#behind(endpoint)));
-      // The rest of this page is for the next turn.
-      if (asked.length < due.length) return { more: true };
+      const asked: Promise<void>[] = [];
+      for (const endpoint of due) {
+        // The rest of this page is for the next turn.
+        if (asked.length === ASKED_PER_TURN) break;
+        if (this.#pace.take(endpoint) === null) asked.push(this.#behind(endpoint));
+      }
+      await Promise.all(asked);
+      if (asked.length === ASKED_PER_TURN) return { more: true };
       this.#cursor = found.nextCursor ?? undefined;
       if (this.#cursor === undefined || asked.length > 0) break;
     }
@@ -205,7 +221,7 @@ async function askSafely(
 }
 
 /** The callback must be known before the question is asked: the answer may come by it first. */
-function begun({ endpoint }: EndpointRow, policy: Policy, callback: Callback | null): Edit | null {
+function questionEdit({ endpoint }: EndpointRow, policy: Policy, callback: Callback | null): Edit | null {
   const verification: Verification = { ...(endpoint.verification ?? UNPROVED), policy };
   if (callback === null && endpoint.verification?.policy === policy) return null;
   return {
@@ -215,14 +231,14 @@ function begun({ endpoint }: EndpointRow, policy: Policy, callback: Callback | n
 }
 
 /** The policy is off. */
-function unasked({ endpoint }: EndpointRow): Edit {
+function releaseEdit({ endpoint }: EndpointRow): Edit {
   if (endpoint.status !== "unverified") {
     throw new PosthornError(
       "state_conflict",
       `Endpoint ${endpoint.id} need not prove that it wants its events: the ownership check of its app is off.`,
     );
   }
-  return { action: "endpoint.verify", endpoint: released(endpoint, true) };
+  return { action: "endpoint.verify", endpoint: releasedFields(endpoint, true) };
 }
 
 function isOvertaken({ callback }: Verification, verdict: Verdict, ours: Callback | null): boolean {
@@ -230,7 +246,7 @@ function isOvertaken({ callback }: Verification, verdict: Verdict, ours: Callbac
 }
 
 /** A failure takes nothing back that was consented to: only another URL does. */
-function concluded({ endpoint }: EndpointRow, verdict: Verdict, origin: string | null): Edit {
+function verdictEdit({ endpoint }: EndpointRow, verdict: Verdict, origin: string | null): Edit {
   const before = endpoint.verification as Verification;
   const asked = { ...before, checkedAtMs: Date.now(), checks: before.checks + 1 };
   switch (verdict.kind) {

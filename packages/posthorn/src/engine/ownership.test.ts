@@ -4,7 +4,7 @@ import { runtimeOf } from "../../test/lanes.ts";
 import { newAppId, newId } from "../base/ids.ts";
 import { type Endpoint, NO_ACCESS } from "../domain/endpoint.ts";
 import type { Verification } from "../domain/ownership.ts";
-import { isDue, ownNameOf, proving, UNPROVED } from "./ownership.ts";
+import { fieldsUnderPolicy, isDue, ownNameOf, UNPROVED } from "./ownership.ts";
 
 const unproved: Verification = { ...UNPROVED, policy: "challenge" };
 const proved: Verification = { ...unproved, verifiedAtMs: 1, checkedAtMs: 1, checks: 1 };
@@ -17,7 +17,7 @@ function after(
   changes: Partial<Endpoint>,
   policy: "off" | "challenge" = "challenge",
 ) {
-  const { status, verification, disableReason } = proving(
+  const { status, verification, disableReason } = fieldsUnderPolicy(
     before,
     { ...(before ?? endpoint()), ...changes },
     policy,
@@ -48,14 +48,15 @@ describe("what a change means for the ownership check", () => {
     assert.equal(after(verified, { description: "new" }).status, "enabled");
   });
 
-  test("nobody enables an unverified endpoint: asking for it is a new check", () => {
+  test("nobody enables an unverified endpoint: asking for it is a new check, and when the last one was stays known", () => {
+    const callback = { hash: "00", expiresAtMs: 1 };
     const failed = endpoint({
       status: "unverified",
-      verification: { ...unproved, checkedAtMs: 1, checks: 9 },
+      verification: { ...unproved, checkedAtMs: 1, checks: 9, callback },
     });
     assert.deepEqual(after(failed, { status: "enabled" }), {
       status: "unverified",
-      verification: unproved,
+      verification: { ...unproved, checkedAtMs: 1, checks: 0 },
       disableReason: null,
     });
     assert.equal(after(failed, { description: "new" }).verification?.checks, 9);
@@ -64,8 +65,19 @@ describe("what a change means for the ownership check", () => {
   test("who asked not to be sent anything more has taken its consent back; by hand is no such thing", () => {
     const verified = (disableReason: Endpoint["disableReason"]) =>
       endpoint({ status: "disabled", disableReason, verification: proved });
-    for (const reason of ["gone", "receiver_asked"] as const)
+    for (const reason of ["gone", "receiver_asked"] as const) {
+      const left = { ...unproved, checkedAtMs: 1 };
       assert.equal(after(verified(reason), { status: "enabled" }).status, "unverified", reason);
+      for (const status of ["enabled", "paused"] as const)
+        assert.deepEqual(after(verified(reason), { status }).verification, left, `${reason}, ${status}`);
+      assert.deepEqual(
+        after(verified(reason), { description: "new" }).verification,
+        proved,
+        "it is disabled still",
+      );
+      const early = endpoint({ status: "disabled", disableReason: reason });
+      assert.equal(after(early, { status: "enabled" }).status, "unverified", "it was never asked");
+    }
     for (const reason of ["by_hand", "failing"] as const)
       assert.equal(after(verified(reason), { status: "enabled" }).status, "enabled", reason);
   });
@@ -104,6 +116,12 @@ describe("when an endpoint is asked again", () => {
     }
     assert.equal(checks, 20);
     assert.ok(nowMs > minutes(60 * 60) && nowMs < minutes(72 * 60), `${nowMs / minutes(60)} h`);
+  });
+
+  test("a minute after the last time, when it is to prove itself anew", () => {
+    const anew = { ...unproved, checkedAtMs: minutes(9) };
+    assert.ok(!isDue(anew, minutes(9.9)));
+    assert.ok(isDue(anew, minutes(10)));
   });
 
   test("not while it has a callback to answer by", () => {

@@ -23,31 +23,42 @@ export const UNPROVED: Omit<Verification, "policy"> = {
 };
 
 /**
- * The endpoint as a change may leave it. A new URL proves nothing yet. Who enables what never consented, or what has asked
- * since not to be sent anything, has it checked: whoever it is, so that nobody gets around the check. An operator who wants
- * an endpoint without it sets the app's `ownershipCheck` to off.
+ * The fields as a change may leave them, whoever makes it, so that nobody gets around the check. An operator who wants an
+ * endpoint without it sets the app's `ownershipCheck` to off.
  */
-export function proving(
+export function fieldsUnderPolicy(
   before: Endpoint | null,
   changed: EndpointFields,
   policy: OwnershipPolicy,
 ): EndpointFields {
-  if (policy === "off") return released(changed, before?.url === changed.url);
-  const enables = changed.status === "enabled" && before?.status !== "enabled";
-  const anew = before === null || before.url !== changed.url || (enables && hasRenounced(before));
-  const { verification } = changed;
-  const isUnproved = verification !== null && verification.verifiedAtMs === null;
-  if (!anew && !(enables && isUnproved)) return changed;
+  if (policy === "off") return releasedFields(changed, before?.url === changed.url);
+  if (before === null || before.url !== changed.url) return unprovedFields(changed, { ...UNPROVED, policy });
+  if (takesUpAgain(before, changed) || enablesUnproved(before, changed)) {
+    return unprovedFields(changed, { ...(changed.verification ?? UNPROVED), ...ASKED_ANEW, policy });
+  }
+  return changed;
+}
+
+/** A question of before, and what answers it, counts no more. When it was asked stays known: that paces the next one. */
+const ASKED_ANEW = { verifiedAtMs: null, checks: 0, callback: null } as const;
+
+/** It asked not to be sent anything: whatever way leads out of that, the consent of before is gone. */
+function takesUpAgain(before: Endpoint, changed: EndpointFields): boolean {
+  return hasRenounced(before) && changed.status !== "disabled";
+}
+
+function enablesUnproved(before: Endpoint, { status, verification }: EndpointFields): boolean {
+  const enables = status === "enabled" && before.status !== "enabled";
+  return enables && verification !== null && verification.verifiedAtMs === null;
+}
+
+function unprovedFields(changed: EndpointFields, verification: Verification): EndpointFields {
   const runs = changed.status === "enabled" || changed.status === "unverified";
-  return {
-    ...changed,
-    verification: { ...UNPROVED, policy },
-    ...(runs ? { status: "unverified", disableReason: null } : {}),
-  };
+  return { ...changed, verification, ...(runs ? { status: "unverified", disableReason: null } : {}) };
 }
 
 /** It has nothing to prove; what it proved for this URL stays known. */
-export function released(changed: EndpointFields, isSameUrl: boolean): EndpointFields {
+export function releasedFields(changed: EndpointFields, isSameUrl: boolean): EndpointFields {
   const { verification, status } = changed;
   return {
     ...changed,
@@ -56,8 +67,17 @@ export function released(changed: EndpointFields, isSameUrl: boolean): EndpointF
   };
 }
 
-function hasRenounced({ disableReason }: Endpoint): boolean {
-  return disableReason === "gone" || disableReason === "receiver_asked";
+/** Its receiver took its consent back, by 410 or by `webhook-delivery: disable`. */
+function hasRenounced({ status, disableReason }: Pick<Endpoint, "status" | "disableReason">): boolean {
+  return status === "disabled" && (disableReason === "gone" || disableReason === "receiver_asked");
+}
+
+/**
+ * Whether such an answer is news: also while it is paused or disabled by hand, which ends, else a pause at the right moment
+ * would keep the consent. An unverified endpoint has none.
+ */
+export function mayRenounce(endpoint: Pick<Endpoint, "status" | "disableReason">): boolean {
+  return endpoint.status !== "unverified" && !hasRenounced(endpoint);
 }
 
 /** Whether the duty is to ask it again. */

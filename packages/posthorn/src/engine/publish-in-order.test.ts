@@ -35,7 +35,8 @@ class Scene {
     const apps = {
       get: async (reference: string) => {
         const id = this.apps.get(reference);
-        return id && { app: { id, configVersion: this.configVersion }, limited: true, wanting: () => [] };
+        const app = { id, uid: reference, configVersion: this.configVersion };
+        return id && { app, limited: true, wanting: () => [] };
       },
       forget: () => {},
     };
@@ -162,6 +163,14 @@ describe("publishing in order", () => {
       "unknown_event_type",
     ]);
     assert.deepEqual(scene.calls, [["2", "5"]]);
+  });
+
+  test("what is reserved for Posthorn itself stands aside, too", async () => {
+    scene.types.add("posthorn.endpoint.disabled");
+    scene.apps.set("operator", newAppId());
+    const all = [found(1, { type: "posthorn.endpoint.disabled" }), found(2, { app: "operator" }), found(3)];
+    assert.deepEqual(await kinds(all), ["invalid_field", "invalid_field", "accepted"]);
+    assert.deepEqual(scene.calls, [["3"]]);
   });
 
   test("when the store is away, nothing that follows is tried", async () => {

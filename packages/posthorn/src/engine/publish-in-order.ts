@@ -14,6 +14,7 @@ import type { Dispatcher } from "./dispatcher.ts";
 import type { EngineOptions } from "./options.ts";
 import { type Prepared, prepare } from "./prepared.ts";
 import { changesTooFast, type PickedUp, type Planned, type Publisher, STALE_MAX } from "./publisher.ts";
+import { refuseReservedApp, refuseReservedType } from "./reserved.ts";
 
 export interface PublishInOrderNeeds {
   readonly write: Pick<StoreWriter, "accept">;
@@ -96,7 +97,9 @@ async function plan(
   for (const one of waiting) {
     const { app: reference, type } = one.prepared.envelope;
     try {
+      refuseReservedType(type);
       const app = apps.get(reference) ?? (await publisher.app(reference));
+      refuseReservedApp(app.app, reference);
       apps.set(reference, app);
       await catalogue.check(type, one.prepared.data);
       ready.push({ ...one, app });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import { OPERATOR_UID } from "../domain/defaults.ts";
 import type { Key } from "../domain/key.ts";
 import type { Publication } from "../domain/publication.ts";
-import { World } from "./engine-harness.ts";
+import { rejected, SUCCEEDED, World } from "./engine-harness.ts";
 
 describe("publishing within limits, on a real store", () => {
   let world: World;
@@ -91,7 +91,23 @@ describe("publishing within limits, on a real store", () => {
     const again = world.engine.endpoints.test("shop", endpoint.id, { eventType: "order.created" });
     await assert.rejects(again, { code: "quota_exceeded" });
     await world.engine.apps.update(OPERATOR_UID, { limits: { eventsPerDay: 0 } });
-    assert.deepEqual(await publish(many(OPERATOR_UID, 1)), ["accepted"]);
+    await world.endpoint(OPERATOR_UID, { url: "https://operator.example/" });
+    world.transport.answer = ({ url }) => (url.includes("operator") ? SUCCEEDED : rejected(410));
+    const told = world.next((entry) => entry.kind === "attempt" && entry.eventType.startsWith("posthorn."));
+    await world.engine.apps.update("shop", { limits: null });
+    assert.deepEqual(await publish(many("shop", 1)), ["accepted"]);
+    await told;
+  });
+
+  test("the test button counts for the key that presses it", async () => {
+    const app = await world.app("shop");
+    const { id } = await world.endpoint(app);
+    const input = { role: "app", app, name: "shop", limits: { eventsPerDay: 1 } };
+    const { key } = await world.engine.keys.create(input);
+    const press = (by: Key) => world.engine.endpoints.test(app, id, { eventType: "order.created" }, by);
+    await press(key);
+    await assert.rejects(press(key), { code: "quota_exceeded" });
+    await press(await keyWith({}));
   });
 
   test("an event remembers its hops, and one too many is refused with what to do", async () => {

@@ -23,6 +23,7 @@ import type { Hold } from "./hold.ts";
 import type { Charge, Limits } from "./limits.ts";
 import type { EngineOptions } from "./options.ts";
 import { conflict, type Prepared, prepare } from "./prepared.ts";
+import { refuseReservedApp, refuseReservedType } from "./reserved.ts";
 
 /** An app whose configuration changes faster than this many reads has other troubles. */
 export const STALE_MAX = 20;
@@ -51,6 +52,15 @@ export interface PublisherNeeds {
   fanOutPending(): void;
 }
 
+interface PublishTerms {
+  /** The key that publishes, if it has limits. */
+  readonly by: Key | null;
+  /** To this endpoint and no other. */
+  readonly only: EndpointRuntime | null;
+  /** Types, and the app, that are Posthorn's own. */
+  readonly mayReserved: boolean;
+}
+
 export class Publisher {
   #needs: PublisherNeeds;
   #accepts: Batcher<Acceptance, AcceptResult>;
@@ -68,9 +78,18 @@ export class Publisher {
    * Never rejects: what goes wrong with one publication is its own outcome.
    * @param by the key that publishes, if it has limits
    */
-  async publish(publication: Publication, by: Key | null): Promise<PublishOutcome> {
+  publish(publication: Publication, by: Key | null): Promise<PublishOutcome> {
+    return this.#counted(this.#publish(publication, { by, only: null, mayReserved: false }));
+  }
+
+  /** News about Posthorn itself: of types, and to the app, that are reserved for them. Never rejects. */
+  publishNews(publication: Publication): Promise<PublishOutcome> {
+    return this.#counted(this.#publish(publication, { by: null, only: null, mayReserved: true }));
+  }
+
+  async #counted(publishing: Promise<PublishOutcome>): Promise<PublishOutcome> {
     try {
-      const outcome = await this.#publish(publication, by, null);
+      const outcome = await publishing;
       if (outcome.kind === "accepted") this.count(outcome.duplicate);
       return outcome;
     } catch (error) {
@@ -79,9 +98,9 @@ export class Publisher {
     }
   }
 
-  /** To one endpoint whatever it asks for: the test button. */
-  async publishTo(endpoint: EndpointRuntime, publication: Publication): Promise<PublishOutcome> {
-    return this.#publish(publication, null, endpoint);
+  /** To one endpoint whatever it asks for: the test button. `by` as for `publish`. */
+  publishTo(endpoint: EndpointRuntime, publication: Publication, by: Key | null): Promise<PublishOutcome> {
+    return this.#publish(publication, { by, only: endpoint, mayReserved: true });
   }
 
   /** Resolves when nothing is on its way to the store. */
@@ -89,16 +108,14 @@ export class Publisher {
     await this.#accepts.idle();
   }
 
-  async #publish(
-    publication: Publication,
-    by: Key | null,
-    only: EndpointRuntime | null,
-  ): Promise<PublishOutcome> {
+  async #publish(publication: Publication, { by, only, mayReserved }: PublishTerms): Promise<PublishOutcome> {
     this.checkRoom();
     const prepared = prepare(publication, this.#needs.options);
     const { envelope } = prepared;
+    if (!mayReserved) refuseReservedType(envelope.type);
     for (let turn = 0; turn < STALE_MAX; turn++) {
       const app = this.#needs.apps.peek(envelope.app) ?? (await this.app(envelope.app));
+      if (!mayReserved) refuseReservedApp(app.app, envelope.app);
       // Asked before anything else costs much. Whoever has no limits does not wait for them.
       const charge =
         app.limited || by !== null

@@ -1,12 +1,20 @@
 /** Replays: new deliveries of stored events for one endpoint, made step by step by a duty, each step with its cursor in one transaction. */
 import { notFound, PosthornError } from "../base/errors.ts";
-import { type AppId, isId, locatorOf, newId } from "../base/ids.ts";
+import { type AppId, type EndpointId, isId, locatorOf, newId, type ReplayId } from "../base/ids.ts";
 import type { Delivery } from "../domain/delivery.ts";
 import type { Endpoint } from "../domain/endpoint.ts";
 import { parseInput } from "../domain/input.ts";
-import { type Replay, replayCreateSchema } from "../domain/replay.ts";
+import { type DryRun, type Replay, replayCreateSchema } from "../domain/replay.ts";
 import type { Vault } from "../security/vault.ts";
-import type { EndpointRow, ListQuery, Redelivery, Store, StoredEvent, StoredReplay } from "../store/store.ts";
+import type {
+  EndpointRow,
+  ListQuery,
+  Page,
+  Redelivery,
+  Store,
+  StoredEvent,
+  StoredReplay,
+} from "../store/store.ts";
 import { auditEntry } from "./acting.ts";
 import { EndpointRuntime } from "./endpoint-runtime.ts";
 import { matchesEndpoint } from "./fan-out.ts";
@@ -14,7 +22,14 @@ import type { FiguresCounter } from "./figures.ts";
 import { expiresInMs } from "./publisher.ts";
 import { referenceTo } from "./window.ts";
 
+const NO_DATA = new Uint8Array(0);
 const EVENTS_PER_STEP = 200;
+/** Payloads that a step reads, for filters alone: an event may have 1 MiB, and the store's reader has others to serve. */
+const PAYLOAD_BYTES_PER_STEP = 8 * 1024 * 1024;
+/** With so many waiting for it an endpoint gets no replay: as far as the store counts them. */
+const WAITING_MAX = 10_000;
+/** Where a dry run stops counting: some seconds of the reader. */
+const DRY_RUN_EXAMINED_MAX = 100_000;
 
 export interface ReplaysNeeds {
   readonly store: Store;
@@ -33,8 +48,18 @@ interface Found {
   readonly cursor: string | null;
 }
 
+/**
+ * Many replays may run, of one app or of all: each endpoint has one at a time, and they take turns, a step each. So a new one
+ * waits for a step of each other one at most, whoever made those and however much they have to do.
+ */
 export class ReplayRunner {
   #needs: ReplaysNeeds;
+  /** Whose turn it was; null: the earliest is the next. */
+  #turn: string | null = null;
+  /** Being started on this node, by endpoint. */
+  #starting = new Map<EndpointId, ReplayId>();
+  /** Whose events are being counted on this node. */
+  #counting = new Set<AppId>();
 
   constructor(needs: ReplaysNeeds) {
     this.#needs = needs;
@@ -59,15 +84,37 @@ export class ReplayRunner {
     }
     if (dryRun) return { kind: "dry_run" as const, ...(await this.#count(selection, row)) };
     const id = newId("rpl", locatorOf(appId));
-    const entry = auditEntry({
-      action: "replay.start",
-      target: { kind: "replay", id },
-      appId,
-      after: selection,
-    });
-    await this.#needs.store.write.save({ kind: "replay", replay: { id, ...selection } }, entry);
+    const other = this.#starting.get(endpointId);
+    if (other !== undefined) throw runsAlready(endpointId, other);
+    this.#starting.set(endpointId, id);
+    try {
+      await this.#checkRoom(row.endpoint);
+      const target = { kind: "replay", id };
+      const entry = auditEntry({ action: "replay.start", target, appId, after: selection });
+      await this.#needs.store.write.save({ kind: "replay", replay: { id, ...selection } }, entry);
+    } finally {
+      this.#starting.delete(endpointId);
+    }
     this.#needs.started();
     return { kind: "started" as const, replay: await this.get(id) };
+  }
+
+  /**
+   * What a replay makes is work that somebody asked for with one request: an endpoint gets the next one when it is through
+   * with the last.
+   * @throws PosthornError `state_conflict`
+   */
+  async #checkRoom({ appId, id: endpointId }: Endpoint): Promise<void> {
+    const { read } = this.#needs.store;
+    const [running] = (await read.list("replay", { endpointId, states: ["running"], limit: 1 })).data;
+    if (running !== undefined) throw runsAlready(endpointId, running.id);
+    const now = Date.now();
+    const { pending, pendingCapped } = await read.stats({ appId, endpointId, sinceMs: now, untilMs: now });
+    if (pending < WAITING_MAX && !pendingCapped) return;
+    throw new PosthornError(
+      "state_conflict",
+      `${WAITING_MAX} deliveries or more wait for endpoint ${endpointId}. Start the replay when there are fewer, or cancel some.`,
+    );
   }
 
   /**
@@ -111,11 +158,19 @@ export class ReplayRunner {
     return this.get(id, within);
   }
 
-  /** One step of each running replay. */
+  /** One step of the replay whose turn it is. */
   async runOnce(): Promise<{ more: boolean }> {
-    const running = await this.#needs.store.read.list("replay", { states: ["running"], limit: 50 });
-    for (const replay of running.data) await this.#step(replay);
-    return { more: running.data.length > 0 };
+    const turn = this.#turn;
+    const { data, nextCursor } = await this.#needs.store.read.list("replay", {
+      states: ["running"],
+      oldestFirst: true,
+      limit: 1,
+      ...(turn === null ? {} : { cursor: turn }),
+    });
+    // Before the step: one that fails must not get the next turn as well.
+    this.#turn = nextCursor;
+    for (const replay of data) await this.#step(replay);
+    return { more: data.length > 0 || turn !== null };
   }
 
   async #step(replay: StoredReplay): Promise<void> {
@@ -140,20 +195,17 @@ export class ReplayRunner {
     due();
   }
 
-  /** The next events of a selection that the endpoint wants. */
+  /** The next events of a selection that the endpoint wants; `events` are without their payloads where nobody looks at those. */
   async #find(selection: Selection, row: EndpointRow, cursor: string | null): Promise<Found> {
     const { store, vault, figures } = this.#needs;
     const runtime = new EndpointRuntime(row, vault);
     const wanted = (event: StoredEvent): boolean => {
-      if (event.expungedAtMs !== null || event.payload === null) return false;
+      if (event.expungedAtMs !== null) return false;
       if (selection.eventTypes.length > 0 && !selection.eventTypes.includes(event.eventType)) return false;
       // With states the events are those of earlier deliveries: they went to this endpoint, whatever it wants now.
       if (selection.states.length > 0) return true;
-      return matchesEndpoint(
-        runtime,
-        { ...event, data: event.payload.subarray(event.dataStart, event.dataEnd) },
-        figures,
-      );
+      const data = event.payload?.subarray(event.dataStart, event.dataEnd) ?? NO_DATA;
+      return matchesEndpoint(runtime, { ...event, data }, figures);
     };
     const query: ListQuery = {
       limit: EVENTS_PER_STEP,
@@ -164,7 +216,7 @@ export class ReplayRunner {
       ...(cursor === null ? {} : { cursor }),
     };
     if (selection.states.length === 0) {
-      const page = await store.read.list("event", { ...query, payloads: true });
+      const page = await this.#events(query, runtime);
       return { events: page.data.filter(wanted), examined: page.data.length, cursor: page.nextCursor };
     }
     const page = await store.read.list("delivery", {
@@ -180,6 +232,18 @@ export class ReplayRunner {
       if (event !== undefined && wanted(event)) events.push({ ...event, payload: null });
     }
     return { events, examined: page.data.length, cursor: page.nextCursor };
+  }
+
+  /** With payloads only for a filter, and then no more of them than a step may read. */
+  async #events(query: ListQuery, { filter }: EndpointRuntime): Promise<Page<StoredEvent>> {
+    const { read } = this.#needs.store;
+    const page = await read.list("event", query);
+    if (filter === null || page.data.length === 0) return page;
+    return read.list("event", {
+      ...query,
+      limit: countWithin(page.data, PAYLOAD_BYTES_PER_STEP),
+      payloads: true,
+    });
   }
 
   /** An event with several deliveries in the selection goes out once: at the first of them. Most have but the one of their publication. */
@@ -199,18 +263,51 @@ export class ReplayRunner {
     return data[0]?.id === delivery.id;
   }
 
-  async #count(selection: Selection, row: EndpointRow): Promise<{ examined: number; matching: number }> {
-    let examined = 0;
-    let matching = 0;
-    let cursor: string | null = null;
-    do {
-      const found: Found = await this.#find(selection, row, cursor);
-      examined += found.examined;
-      matching += found.events.length;
-      cursor = found.cursor;
-    } while (cursor !== null);
-    return { examined, matching };
+  /** One after the other for each app: a count reads what a replay reads, for whoever asks as often as he likes. */
+  async #count(selection: Selection, row: EndpointRow): Promise<DryRun> {
+    const { appId } = selection;
+    if (this.#counting.has(appId)) throw countsAlready();
+    this.#counting.add(appId);
+    try {
+      let examined = 0;
+      let matching = 0;
+      let cursor: string | null = null;
+      do {
+        const found: Found = await this.#find(selection, row, cursor);
+        examined += found.examined;
+        matching += found.events.length;
+        cursor = found.cursor;
+      } while (cursor !== null && examined < DRY_RUN_EXAMINED_MAX);
+      return { examined, matching, capped: cursor !== null };
+    } finally {
+      this.#counting.delete(appId);
+    }
   }
+}
+
+/** How many events, from the first on, have payloads of so many bytes together; one has always room. */
+function countWithin(events: readonly StoredEvent[], bytesMax: number): number {
+  let bytes = 0;
+  let count = 0;
+  for (const { payloadBytes } of events) {
+    bytes += payloadBytes;
+    if (bytes > bytesMax && count > 0) break;
+    count += 1;
+  }
+  return count;
+}
+
+function runsAlready(endpointId: EndpointId, running: ReplayId): PosthornError {
+  return new PosthornError(
+    "state_conflict",
+    `Replay ${running} of endpoint ${endpointId} is running. Wait until it has finished, or cancel it: POST /v1/replays/${running}/cancel.`,
+  );
+}
+
+function countsAlready(): PosthornError {
+  return new PosthornError("rate_limited", "A dry run of this app is under way. Try again when it is done.", {
+    retryAfterSeconds: 1,
+  });
 }
 
 function toRedelivery(event: StoredEvent, { endpoint }: EndpointRow): Redelivery {

@@ -4,6 +4,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { messageOf, PosthornError } from "../base/errors.ts";
 import { newId, type SessionId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
+import { WindowLimit } from "../base/window-limit.ts";
 import type { Actor } from "../domain/audit.ts";
 import type { Key } from "../domain/key.ts";
 import type { Session } from "../domain/session.ts";
@@ -34,20 +35,30 @@ const KNOWN_MS = 1000;
 const KNOWN_SHARED_MS = 250;
 const KNOWN_MAX = 10_000;
 
+/** Each makes an entry of the audit log that nobody can delete, and a session that lasts for hours: of one key, on one node. */
+const SIGN_INS_MAX = 10;
+const SIGN_INS_WINDOW_MS = 60_000;
+
 /** 256 bits; ASVS 7.2.3 wants 128 at least. */
 const TOKEN_BYTES = 32;
 const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 
 type SignedIn = { readonly session: Session; readonly key: Key };
 interface Known {
-  readonly signedIn: SignedIn | undefined;
+  readonly signedIn: SignedIn;
   readonly untilMs: number;
 }
 
 export function createSessions(needs: SessionsNeeds): SessionsWithCache {
   const { store, csrfKey } = needs;
   const knownMs = store.shared ? KNOWN_SHARED_MS : KNOWN_MS;
+  /** By the token's hash, and only those that there are: no stranger fills it. */
   let known = new Map<string, Known>();
+  const signIns = new WindowLimit({
+    max: SIGN_INS_MAX,
+    windowMs: SIGN_INS_WINDOW_MS,
+    countedMax: KNOWN_MAX,
+  });
   const refusals = new RefusalLog(needs);
 
   async function open(keySecret: string, replaced?: string): Promise<OpenedSession> {
@@ -56,6 +67,8 @@ export function createSessions(needs: SessionsNeeds): SessionsWithCache {
       await refusals.note();
       throw notValid();
     }
+    const waitMs = signIns.take(key.id);
+    if (waitMs !== null) throw tooOften(waitMs);
     const id = newId("ses");
     const token = randomBytes(TOKEN_BYTES).toString("base64url");
     const entry = auditEntry({
@@ -86,22 +99,25 @@ export function createSessions(needs: SessionsNeeds): SessionsWithCache {
   }
 
   async function authenticate(token: string): Promise<SignedIn | undefined> {
+    if (!TOKEN.test(token)) return undefined;
     const now = performance.now();
-    let entry = known.get(token);
+    const hash = hashApiKey(token);
+    // Not by the token: that may be a piece of a header of 15 KiB, all of which would be kept with it.
+    const name = Buffer.from(hash).toString("base64");
+    let entry = known.get(name);
     if (entry === undefined || entry.untilMs < now) {
       const cache = known;
+      const signedIn = await look(hash);
+      if (signedIn === undefined) return undefined;
       // From before the look: it may have been made just before the session was ended.
-      entry = { signedIn: await look(token), untilMs: now + knownMs };
+      entry = { signedIn, untilMs: now + knownMs };
       if (cache.size >= KNOWN_MAX) cache.clear();
-      cache.set(token, entry);
+      cache.set(name, entry);
     }
-    const { signedIn } = entry;
-    return signedIn !== undefined && lasts(signedIn) ? signedIn : undefined;
+    return lasts(entry.signedIn) ? entry.signedIn : undefined;
   }
 
-  async function look(token: string): Promise<SignedIn | undefined> {
-    if (!TOKEN.test(token)) return undefined;
-    const hash = hashApiKey(token);
+  async function look(hash: Uint8Array): Promise<SignedIn | undefined> {
     const stored = await store.read.find("session", { hash });
     if (stored === undefined || !equalHashes(stored.hash, hash)) return undefined;
     const key = await store.read.find("key", { id: stored.keyId });
@@ -199,4 +215,12 @@ function withoutHash({ hash: _hash, ...key }: StoredKey): Key {
 /** The same for a key that is unknown, revoked or expired. */
 function notValid(): PosthornError {
   return new PosthornError("unauthorized", "This API key is not valid. Sign in with one that is.");
+}
+
+function tooOften(waitMs: number): PosthornError {
+  return new PosthornError(
+    "rate_limited",
+    `${SIGN_INS_MAX} sessions were opened with this key within a minute. Use one of them, or wait and try again.`,
+    { retryAfterSeconds: Math.ceil(waitMs / 1000) },
+  );
 }

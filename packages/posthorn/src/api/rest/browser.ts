@@ -2,10 +2,12 @@
  * The door for browsers: the same routes under `/console`, where a session's cookie counts and nothing else does. A browser
  * sends that cookie whoever wrote the page, so every request must show that it comes from a page of ours.
  */
+import type { IncomingMessage } from "node:http";
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from "fastify";
 import { PosthornError } from "../../base/errors.ts";
 import type { Sessions } from "../../engine/engine.ts";
 import { forbidden, mayCall } from "./gate.ts";
+import { HttpFault } from "./problem.ts";
 import type { Access, Route } from "./route.ts";
 import { SESSION_HEADERS } from "./security-headers.ts";
 
@@ -38,7 +40,9 @@ async function admit(
   { sessions, publicOrigin }: BrowserGateOptions,
   access: Access,
   request: FastifyRequest,
-): Promise<PosthornError | undefined> {
+): Promise<Error | undefined> {
+  const fault = hostFault(request.raw);
+  if (fault !== undefined) return fault;
   const own = [originOf(`${request.clientScheme}://${request.clientHost}`), publicOrigin];
   const refusal = checkSite(request, own) ?? checkContentType(request);
   if (refusal !== undefined || access === "open") return refusal;
@@ -82,6 +86,13 @@ function checkSite(
       return isOwnOrigin(origin, own) ? undefined : crossSite("origin");
     }
   }
+}
+
+/** What our own origin is depends on it, and Node keeps the first of two; others on the way may keep the second (RFC 9112 3.2). */
+export function hostFault({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): HttpFault | undefined {
+  const hosts = rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === "host");
+  if (hosts.length <= 1) return undefined;
+  return new HttpFault("malformed_request", `Send one Host header; this request has ${hosts.length}.`);
 }
 
 export function isOwnOrigin(origin: string, own: readonly (string | undefined)[]): boolean {

@@ -23,8 +23,9 @@ const testView = z.object({ eventId: z.string(), deliveryId: z.string() }).meta(
 const dryRunView = z
   .object({
     dryRun: z.literal(true),
-    examined: z.number().describe("Events in the window"),
+    examined: z.number().describe("Events looked at, or with states deliveries"),
     matching: z.number().describe("Deliveries that the replay would make"),
+    capped: z.boolean().describe("There are more events in the window than the 100,000 that are counted"),
   })
   .meta({ id: "ReplayDryRun" });
 
@@ -90,8 +91,8 @@ export function endpointActionRoutes(endpoints: Endpoints): Route[] {
       access: MANAGE_APP,
       body: { schema: z.strictObject({ eventType: z.string() }), required: true },
       answers: [{ status: 202, description: "The event and its delivery", schema: testView }],
-      handle: async ({ params, json: body }) =>
-        json(202, await endpoints.test(params.app, params.endpoint, body())),
+      handle: async ({ params, json: body, key }) =>
+        json(202, await endpoints.test(params.app, params.endpoint, body(), key ?? undefined)),
     }),
     route({
       method: "POST",
@@ -108,7 +109,8 @@ export function endpointActionRoutes(endpoints: Endpoints): Route[] {
       async handle({ params, json: body }) {
         const result = await endpoints.replay(params.app, params.endpoint, body());
         if (result.kind === "dry_run") {
-          return json(200, { dryRun: true, examined: result.examined, matching: result.matching });
+          const { examined, matching, capped } = result;
+          return json(200, { dryRun: true, examined, matching, capped });
         }
         return json(202, viewReplay(result.replay), { location: `/v1/replays/${result.replay.id}` });
       },

@@ -99,6 +99,7 @@ export function createHttp(options: HttpOptions): Http {
     fastify.route({
       method: route.method,
       url: route.path.replaceAll(/\{([a-zA-Z]+)\}/g, ":$1"),
+      exposeHeadRoute: route.head !== false,
       ...guardOf(route),
       handler(request, reply) {
         const bytes = request.body as Buffer | undefined;

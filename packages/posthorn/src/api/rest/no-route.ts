@@ -8,7 +8,7 @@ export function allowedMethods(routes: readonly Route[], path: string): string[]
   for (const route of routes) {
     if (!matches(route.path, path)) continue;
     methods.add(route.method);
-    if (route.method === "GET") methods.add("HEAD");
+    if (route.method === "GET" && route.head !== false) methods.add("HEAD");
   }
   return [...methods];
 }

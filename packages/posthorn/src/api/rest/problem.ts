@@ -28,6 +28,16 @@ export const HTTP_ERRORS = {
 } as const;
 export type HttpErrorCode = keyof typeof HTTP_ERRORS;
 
+/** A request that is against the rules of HTTP, found by ourselves. */
+export class HttpFault extends Error {
+  readonly httpCode: HttpErrorCode;
+
+  constructor(httpCode: HttpErrorCode, message: string) {
+    super(message);
+    this.httpCode = httpCode;
+  }
+}
+
 export function problemOf(error: PosthornError, requestId?: string): Problem {
   const { status, title } = ERRORS[error.code];
   const detail = safeDetail(error);

@@ -5,6 +5,7 @@ import type { Logger } from "../../base/logger.ts";
 import { noRoute } from "./no-route.ts";
 import {
   type HttpErrorCode,
+  HttpFault,
   httpProblem,
   PROBLEM_CONTENT_TYPE,
   type Problem,
@@ -55,6 +56,7 @@ function sendProblem(reply: FastifyReply, problem: Problem): void {
 
 /** A bad URL, a length that does not fit, a body whose sender went away. */
 function httpErrorOf(error: unknown): HttpErrorCode | undefined {
+  if (error instanceof HttpFault) return error.httpCode;
   const { code, statusCode } = error as { readonly code?: unknown; readonly statusCode?: unknown };
   if (code === "ECONNRESET") return "malformed_request";
   return String(code).startsWith("FST_ERR") && statusCode === 400 ? "malformed_request" : undefined;

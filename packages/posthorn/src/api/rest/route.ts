@@ -82,6 +82,8 @@ export interface Route {
   readonly scope?: Scope;
   /** `console`: for browsers, see browser.ts. Unless given: for machines, with a bearer key. */
   readonly door?: "console";
+  /** False: a GET that changes something, which a HEAD, as scanners of links send it, may not. */
+  readonly head?: false;
   /** False: nothing it does is for the audit log, and nobody needs to be known for it deep below. */
   readonly audited?: false;
   readonly query?: z.ZodObject;

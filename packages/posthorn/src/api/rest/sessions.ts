@@ -37,15 +37,17 @@ export function sessionRoutes({ sessions }: Pick<Engine, "sessions">): Route[] {
       answers: [{ status: 201, description: "Signed in; the cookie is set", schema: sessionView }],
       async handle(input) {
         const { key: secret } = parseInput(signInSchema, input.json());
-        limit.check(input.address);
+        limit.begin(input.address);
         try {
           const opened = await sessions.open(secret, sessionTokenOf(input.headers.cookie));
           const { session, token, csrfToken, key } = opened;
           const seconds = Math.max(0, Math.floor((session.expiresAtMs - Date.now()) / 1000));
           const headers = { "set-cookie": sessionCookie(token, seconds) };
+          limit.succeeded(input.address);
           return json(201, viewSession(session, key, csrfToken), headers);
         } catch (error) {
-          if (error instanceof PosthornError && error.code === "unauthorized") limit.failed(input.address);
+          const failed = error instanceof PosthornError && error.code === "unauthorized";
+          if (!failed) limit.succeeded(input.address);
           throw error;
         }
       },

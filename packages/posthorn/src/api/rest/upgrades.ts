@@ -6,10 +6,10 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { PosthornError } from "../../base/errors.ts";
-import { isOwnOrigin, originOf } from "./browser.ts";
+import { hostFault, isOwnOrigin, originOf } from "./browser.ts";
 import { endWithProblem } from "./client-error.ts";
 import { noRoute } from "./no-route.ts";
-import { problemOf } from "./problem.ts";
+import { httpProblem, problemOf } from "./problem.ts";
 import type { TrustedProxies } from "./trusted-proxies.ts";
 
 /** Node hands an upgrade over only to a server that listens for it; without this choice it would hand over h2c, too. */
@@ -31,7 +31,12 @@ export function refuseUpgrades(server: Server, options: UpgradesOptions): void {
   server.on("upgrade", (request: IncomingMessage, socket: Duplex) => {
     // Node has taken its own listeners away: an error without one would end the process.
     socket.on("error", () => socket.destroy());
-    endWithProblem(socket, problemOf(refusalOf(request, options)));
+    const fault = hostFault(request);
+    const problem =
+      fault === undefined
+        ? problemOf(refusalOf(request, options))
+        : httpProblem(fault.httpCode, fault.message);
+    endWithProblem(socket, problem);
   });
 }
 

@@ -1,7 +1,7 @@
 /**
  * /v1/verifications/{key}: where a receiver consents later, by the callback of its ownership check (CloudEvents' "HTTP 1.1
  * Web Hooks for Event Delivery" 4.2). The key in the path is what it shows; GET counts as well, since it may be a link that a
- * person opens.
+ * person opens. HEAD does not: it would use the callback up.
  */
 import { z } from "zod";
 import { PosthornError } from "../../base/errors.ts";
@@ -23,6 +23,7 @@ export function verificationRoutes({ endpoints }: Pick<Engine, "endpoints">): Ro
       tag: "Verifications",
       summary: "Consent to an ownership check by its callback; once",
       access: "open",
+      head: false,
       query,
       requestHeaders: { [RATE]: "Requests per minute that are granted, or *" },
       answers: [{ status: 200, description: "The endpoint is verified", schema: grantedView }],

@@ -21,6 +21,15 @@ export interface Connection {
   hasServed: boolean;
   isIdle: boolean;
   isDiscarded: boolean;
+  /** Who uses it. */
+  user: ConnectionUser | undefined;
+  /** What had come over it when its last exchange began. */
+  bytesReadBefore: number;
+}
+
+export interface ConnectionUser {
+  /** More came than an answer may have. */
+  overrun(): void;
 }
 
 export interface Connections {
@@ -44,12 +53,19 @@ export interface ConnectionsOptions {
   /** Over all origins; beyond it the one that has been idle longest is closed. */
   readonly idleConnectionsMax: number;
   readonly responseHeadersBytesMax: number;
+  /** From the start of an exchange to that of the next, whatever it consists of. */
+  readonly answerBytesMax: number;
 }
 
 /** A connection is given up so long before the receiver would close it: a request on its way meanwhile would be lost. */
 const KEEP_ALIVE_MARGIN_MS = 1000;
 /** More than none: over TLS the last write is reported as done only after the answer was read. */
 const UNWRITTEN_BYTES_MAX = 64 * 1024;
+/**
+ * How often the bytes that came are looked at. A parser reads a gigabyte per second; what nobody is told of (extensions of
+ * chunks, empty lines, tickets of TLS) would keep it busy until the deadline. A look costs less than a timer per exchange.
+ */
+const LOOK_MS = 50;
 /** undici's `destroy` gives a promise to whoever passes no callback. */
 const noop = (): void => {};
 
@@ -60,11 +76,26 @@ export function createConnections(options: ConnectionsOptions): Connections {
   const idle = new Set<Connection>();
   const all = new Set<Connection>();
   let isClosed = false;
+  /** While there are connections. */
+  let looking: NodeJS.Timeout | undefined;
+
+  function look(): void {
+    for (const connection of all) {
+      const bytes = (connection.dial?.wire?.bytesRead ?? 0) - connection.bytesReadBefore;
+      if (bytes <= options.answerBytesMax) continue;
+      if (connection.user === undefined) discard(connection);
+      else connection.user.overrun();
+    }
+    if (all.size > 0) return;
+    clearInterval(looking);
+    looking = undefined;
+  }
 
   function create(origin: string, key: string, access: ShipmentAccess | undefined): Connection {
     const client = new Client(origin, {
       connect: (target, callback) => {
         connection.dial = options.connect(target, access, callback);
+        connection.bytesReadBefore = 0;
       },
       allowH2: false,
       pipelining: 1,
@@ -84,6 +115,8 @@ export function createConnections(options: ConnectionsOptions): Connections {
       hasServed: false,
       isIdle: false,
       isDiscarded: false,
+      user: undefined,
+      bytesReadBefore: 0,
     };
     client.on("disconnect", () => {
       connection.dial = undefined;
@@ -93,6 +126,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
     // Without a listener, a fault inside of undici would end the process. Its types do not know this event.
     (client as EventEmitter).on("error", () => discard(connection));
     all.add(connection);
+    looking ??= setInterval(look, LOOK_MS).unref();
     return connection;
   }
 
@@ -103,6 +137,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
     if (connection === undefined) return create(origin, key, access);
     idle.delete(connection);
     connection.isIdle = false;
+    connection.bytesReadBefore = connection.dial?.wire?.bytesRead ?? 0;
     return connection;
   }
 
@@ -115,6 +150,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
     }
     connection.isIdle = true;
     connection.hasServed = true;
+    connection.user = undefined;
     idle.add(connection);
     const same = idleByKey.get(connection.key);
     if (same === undefined) idleByKey.set(connection.key, [connection]);

@@ -20,6 +20,8 @@ import { createTlsContexts } from "./tls-contexts.ts";
 export interface Dial {
   /** Destroying it gives up. */
   socket: net.Socket | undefined;
+  /** What carries it, below TLS: every byte that the other side sends is counted there. */
+  wire: net.Socket | undefined;
   /** What it waits for: in `handshake` TCP stands, in `response` there is nothing left to make. */
   phase: "connect" | "handshake" | "response";
   /** The alert with which the receiver ended TLS; the socket itself may only say that it was closed. */
@@ -116,7 +118,7 @@ export function createConnector({
   return ({ hostname, protocol, port: portText }, access, callback) => {
     const isTls = protocol === "https:";
     const port = portText === "" ? (isTls ? 443 : 80) : Number(portText);
-    const dial: Dial = { socket: undefined, phase: "connect", alert: undefined };
+    const dial: Dial = { socket: undefined, wire: undefined, phase: "connect", alert: undefined };
     try {
       guard.checkTarget(hostname, port);
     } catch (error) {
@@ -170,6 +172,7 @@ export function createConnector({
     // Given up by the caller: no error is shown, but the timer must go.
     socket.once("close", () => clearTimeout(timer));
     dial.socket = socket;
+    dial.wire = socket;
     return dial;
   };
 }

@@ -7,7 +7,7 @@ import type { Dispatcher } from "undici";
 import type { AttemptOutcome, ReceiverControl } from "../../domain/attempt.ts";
 import { parseRetryAfter } from "../../domain/retry-schedule.ts";
 import type { Receipt } from "../transport.ts";
-import type { Connection, Connections } from "./connections.ts";
+import type { Connection, Connections, ConnectionUser } from "./connections.ts";
 import { ClientCertificateError, isExhausted, isReset, outcomeOfError, ProtocolError } from "./failure.ts";
 
 export interface ExchangeLimits {
@@ -22,7 +22,7 @@ export type Resolve = (receipt: Receipt, headers: ResponseHeaders | undefined) =
 /** Interim answers (1xx) before the final one; one or two are usual, a flood is an attack. */
 const INTERIM_ANSWERS_MAX = 10;
 
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements Dispatcher.DispatchHandler, ConnectionUser {
   readonly #connections: Connections;
   readonly #connection: Connection;
   readonly #limits: ExchangeLimits;
@@ -48,6 +48,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#connection = connection;
     this.#limits = limits;
     this.#resolve = resolve;
+    connection.user = this;
     // Node keeps one list per duration: a timer costs 0.2 us. It is not between bytes, and nothing but the end clears it.
     this.#timer = setTimeout(expire, timeoutMs, this);
   }
@@ -99,6 +100,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
       const phase = this.#connection.dial?.phase ?? "connect";
       this.#close({ kind: "timed_out", phase });
     });
+  }
+
+  /** The parser would go on reading what it does not tell us of. */
+  overrun(): void {
+    this.#fail(new ProtocolError("the answer is longer than any may be, and has no status yet"));
   }
 
   #fail(error: Error): void {

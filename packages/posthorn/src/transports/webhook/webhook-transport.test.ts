@@ -3,7 +3,15 @@ import type { Socket } from "node:net";
 import { after, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { answer, flood, openRawReceiver, type RawRequest, trickle } from "../../../test/raw-receiver.ts";
-import { closeAll, createTransport, openReceiver, pem, shipment } from "../../../test/webhook-sender.ts";
+import {
+  closeAll,
+  createTransport,
+  loopback,
+  openReceiver,
+  pem,
+  shipment,
+} from "../../../test/webhook-sender.ts";
+import { createAddressGuard } from "../../security/address-guard.ts";
 import {
   type ConformanceReceiver,
   exerciseTransport,
@@ -237,6 +245,62 @@ describe("answers that would hurt", () => {
     await receiver.empty();
     // What the kernel buffered on both sides, and not the gigabytes on offer.
     assert.ok((accepted?.bytesWritten ?? 0) < 64 * 1024 * 1024);
+  });
+
+  /** Parts of an answer that have no end, and of which the parser hands over nothing. */
+  const endless: Record<string, readonly [head: string, piece: string]> = {
+    "a reason phrase": ["HTTP/1.1 200 ", "k"],
+    "empty lines before the status line": ["", "\r\n"],
+    "extensions of a chunk": ["HTTP/1.1 500 No\r\ntransfer-encoding: chunked\r\n\r\n5;", "a"],
+    "zeros before a chunk's size": ["HTTP/1.1 202 Yes\r\ntransfer-encoding: chunked\r\n\r\n", "0"],
+  };
+  for (const isTls of [false, true]) {
+    test(`what never ends and is no body is left after a moment${isTls ? ", below TLS as well" : ""}`, async () => {
+      const trusting = createTransport({
+        guard: createAddressGuard({ ...loopback, resolver: async () => ["127.0.0.1"] }),
+        certificateAuthorities: [pem("authority")],
+      });
+      const said = Object.entries(endless).map(async ([name, [head, piece]]) => {
+        const receiver = await openReceiver({
+          ...(isTls && { tls: { key: pem("key"), cert: pem("hooks") } }),
+          onRequest: (socket) => {
+            socket.write(head);
+            flood(socket, Buffer.from(piece.repeat(64 * 1024)));
+          },
+        });
+        const url = `${isTls ? "https" : "http"}://hooks.example.com:${receiver.port}/`;
+        const { outcome, durationMs } = await trusting.ship(shipment(url, { timeoutMs: 20_000 }));
+        await receiver.empty();
+        assert.ok(durationMs < 5000, `${name}: ${durationMs} ms`);
+        return outcome.kind === "unreachable" ? outcome.cause : "status" in outcome && outcome.status;
+      });
+      assert.deepEqual(await Promise.all(said), ["protocol", "protocol", 500, 202]);
+      assert.equal(trusting.openConnections, 0);
+    });
+  }
+
+  test("what comes after the answer, without end, closes the kept connection", async () => {
+    const receiver = await openReceiver({
+      onRequest: (socket) => {
+        socket.write(answer(200));
+        flood(socket, Buffer.from("\r\n".repeat(32 * 1024)));
+      },
+    });
+    const own = createTransport();
+    assert.equal((await own.ship(shipment(receiver.url))).outcome.kind, "succeeded");
+    await receiver.empty();
+    assert.equal(own.openConnections, 0);
+  });
+
+  test("many small answers over one connection are no long one", async () => {
+    const receiver = await openReceiver({
+      onRequest: (socket) => socket.write(answer(200, {}, Buffer.alloc(60 * 1024))),
+    });
+    const own = createTransport();
+    const endsAt = performance.now() + 150;
+    while (performance.now() < endsAt) await own.ship(shipment(receiver.url));
+    assert.ok(receiver.requests.length > 10);
+    assert.equal(receiver.connections, 1);
   });
 
   test("a gzip bomb stays packed", async () => {

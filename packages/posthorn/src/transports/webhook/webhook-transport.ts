@@ -52,6 +52,8 @@ interface Manner {
 }
 
 const TARGETS_MAX = 20_000;
+/** Of what is neither headers nor body: chunks, interim answers, TLS. Makes 256 KiB in all with the defaults. */
+const ANSWER_OVERHEAD_BYTES_MAX = 176 * 1024;
 
 export function createWebhookTransport({
   guard,
@@ -71,6 +73,7 @@ export function createWebhookTransport({
     keepAliveMs,
     idleConnectionsMax,
     responseHeadersBytesMax,
+    answerBytesMax: responseBytesReadMax + responseHeadersBytesMax + ANSWER_OVERHEAD_BYTES_MAX,
   });
   const targetOf = createTargets(guard, TARGETS_MAX);
   const tokens = createAccessTokens({
