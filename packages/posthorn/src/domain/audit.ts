@@ -48,7 +48,10 @@ export interface AuditEntry extends NewAuditEntry {
 
 export const FIRST_HASH = "0".repeat(64);
 
-/** SHA-256, hex, over the hash before and the entry in canonical form: each value as JSON, keys in the order of code points. */
+/**
+ * SHA-256, hex, over the hash before and the entry in canonical form: each value as JSON, keys in the order of their UTF-16 code
+ * units, which is not that of code points.
+ */
 export function auditHash(entry: Omit<AuditEntry, "hash">): string {
   const { previousHash, ...content } = entry;
   return hash("sha256", `${previousHash}\n${canonical(content)}`, "hex");

@@ -62,7 +62,7 @@ export interface Endpoint {
   /** null: none but its signature and its headers. */
   readonly authentication: Authentication | null;
   readonly clientCertificate: ClientCertificate | null;
-  /** PEM: in place of the system's certificate authorities, for this receiver alone. */
+  /** PEM: in place of the certificate authorities that the server trusts, for this receiver alone. */
   readonly certificateAuthorities: string | null;
   readonly encryption: Encryption | null;
   /** null: it need not prove that it wants its events. */

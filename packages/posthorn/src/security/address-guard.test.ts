@@ -72,6 +72,21 @@ describe("registering a URL", () => {
     });
   });
 
+  test("a host with an empty label is none, whatever is listed: resolvers and proxies disagree about it", () => {
+    const open = createAddressGuard({
+      allowNetworks: ["0.0.0.0/0"],
+      allowPorts: "any",
+      resolvesNames: false,
+    });
+    const hosts = ["127.0.0.1..", "169.254.169.254..", "localhost..", "a..example.com", ".example.com"];
+    for (const host of hosts) {
+      assert.match(refusal(() => open.checkUrl(`http://${host}/`)).message, /empty label/, host);
+      assert.throws(() => open.checkTarget(host, 80), AddressRefusedError, host);
+    }
+    open.checkUrl("http://hooks.example.com./");
+    open.checkTarget("hooks.example.com.", 80);
+  });
+
   test("a password in a URL is refused and not repeated", () => {
     const error = refusal(() => guard.checkUrl("https://user:hunter2@example.com/"));
     assert.match(error.message, /user name or password/);

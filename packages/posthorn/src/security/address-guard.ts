@@ -109,6 +109,7 @@ export function createAddressGuard({
   function checkTarget(hostname: string, port: number): void {
     if (ports !== undefined && !ports.has(port))
       throw new AddressRefusedError(`The port ${port} is not allowed.`);
+    if (hasEmptyLabel(hostname)) throw new AddressRefusedError(`${hostname} has an empty label.`);
     const name = plainName(hostname);
     if (isIP(name) === 0) {
       if (isRefusedName(name)) throw new AddressRefusedError(`${name} is not a public name.`);
@@ -223,6 +224,9 @@ function parseUrl(url: string, refuse: (why: string) => never): URL {
   if (parsed === null || parsed.hostname === "") {
     return refuse("it is not a URL; write it like https://example.com/hooks");
   }
+  if (hasEmptyLabel(parsed.hostname)) {
+    refuse("its host has an empty label (two dots in a row, or one in front); remove it");
+  }
   return parsed;
 }
 
@@ -238,6 +242,11 @@ function refuseUrl(url: string, why: string, pointer: string): never {
 export function portOf(url: URL): number {
   if (url.port !== "") return Number(url.port);
   return url.protocol === "https:" ? 443 : 80;
+}
+
+/** What resolvers and proxies do with it differs: some leave dots out, and `127.0.0.1..` would be an address to them. */
+function hasEmptyLabel(hostname: string): boolean {
+  return hostname.startsWith(".") || hostname.includes("..");
 }
 
 /** Lower case, without brackets around IPv6 and without the dot at the end. */

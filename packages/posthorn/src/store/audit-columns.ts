@@ -29,13 +29,14 @@ export function nextAuditColumns(entry: NewAuditEntry, last: LastAudit, atMs: nu
     id,
     atMs,
     actor: JSON.stringify(actor),
-    action,
+    // As text, where half of a surrogate pair is none. JSON has it in ASCII.
+    action: action.toWellFormed(),
     target: JSON.stringify(target),
     appId,
     before: before === null ? null : JSON.stringify(before),
     after: after === null ? null : JSON.stringify(after),
-    address,
-    requestId,
+    address: address?.toWellFormed() ?? null,
+    requestId: requestId?.toWellFormed() ?? null,
     previousHash: last?.hash ?? FIRST_HASH,
     hash: "",
   };

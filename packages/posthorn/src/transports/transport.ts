@@ -1,7 +1,8 @@
 /**
  * CONTRACT of a transport: carries one payload to one address and says what came of it. It never throws for what the
  * other side does, follows nothing, and keeps to the deadline in total, not between bytes. It never retries, but for one
- * thing: a 401 to an access token makes it fetch a new one and send once more, within the same deadline.
+ * thing: a 401 to an access token makes it fetch a new one and send once more, within the same deadline; for one access
+ * once in 5 s, whatever its receiver answers.
  */
 import type { AttemptOutcome } from "../domain/attempt.ts";
 
@@ -30,7 +31,7 @@ export interface ShipmentAccess {
 export interface TlsAccess {
   readonly clientCertificate: string | null;
   readonly clientKey: string | null;
-  /** In place of the system's. */
+  /** In place of those that Node trusts: its own list, and that of NODE_EXTRA_CA_CERTS. */
   readonly certificateAuthorities: string | null;
 }
 

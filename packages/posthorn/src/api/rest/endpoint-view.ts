@@ -64,7 +64,7 @@ export const endpointView = z
     publicKeys: z.array(publicKeyView).describe("Of the keys that sign now, the current one first"),
     authentication: authenticationView.nullable(),
     clientCertificate: certificateView.nullable(),
-    certificateAuthorities: z.string().nullable().describe("PEM, in place of the system's"),
+    certificateAuthorities: z.string().nullable().describe("PEM, in place of those that the server trusts"),
     encryption: encryptionView.nullable(),
     verification: verificationView
       .nullable()

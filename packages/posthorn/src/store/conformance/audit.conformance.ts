@@ -78,6 +78,20 @@ export function auditStories(world: () => World): void {
     assert.equal(await world().store.read.find("audit", { id: newId("aud") }), undefined);
   });
 
+  test("halves of surrogate pairs, which no text of a database can hold, do not break the chain", async () => {
+    const [last] = await entries({}, 1);
+    const { id } = await append({
+      after: { name: "a\ud800" },
+      address: "b\ud800",
+      requestId: "\udc00c",
+    });
+    const found = await world().store.read.find("audit", { id });
+    assert(found);
+    assert.equal(auditFault(last ?? null, found), null);
+    const { after, address, requestId } = found;
+    assert.deepEqual([after, address, requestId], [{ name: "a\ud800" }, "b\ufffd", "\ufffdc"]);
+  });
+
   test("it is appended when the change is saved, and only then", async () => {
     const app = await world().app({ uid: "audited" });
     const endpoint = await world().endpoint(app);

@@ -135,6 +135,25 @@ describe("the PostgreSQL store, with several nodes", () => {
     }
   });
 
+  test("a key is dead with its app, though a node of before keys had one removed that and left the key", async () => {
+    const app = await a.app();
+    const key = await a.key({ role: "app", appId: app.id });
+    const keys = async () => {
+      const { find, list } = b.store.read;
+      const { data } = await list("key", { limit: 100 });
+      const found = [
+        await find("key", { id: key.id }),
+        await find("key", { hash: fingerprint(key.id) }),
+        data.find(({ id }) => id === key.id),
+        (await list("key", { appId: app.id, limit: 1 })).data[0],
+      ];
+      return found.map((each) => each?.id);
+    };
+    assert.deepEqual(await keys(), Array(4).fill(key.id));
+    await observer.query({ text: "UPDATE posthorn.apps SET removed_at_ms = 1 WHERE id = $1" }, [app.id]);
+    assert.deepEqual(await keys(), Array(4).fill(undefined));
+  });
+
   test("a rate that a receiver granted is kept by one node", async () => {
     const verification = {
       policy: "cloudevents",

@@ -90,6 +90,17 @@ describe("a receiver that wants an access token", () => {
     assert.equal(tokens.requests.length, 2);
   });
 
+  test("that answers 401 to twenty events makes two questions for a token, and one try for each event but the first", async () => {
+    const [tokens, receiver, own] = [await openTokens(), await openGuarded(() => 401), createTransport()];
+    const access = accessTo(tokens);
+    for (let i = 0; i < 20; i++) {
+      const { outcome } = await ship(own, receiver.url, access);
+      assert.ok(outcome.kind === "rejected" && outcome.status === 401);
+    }
+    assert.equal(tokens.requests.length, 2);
+    assert.equal(receiver.requests.length, 21);
+  });
+
   test("gets a token for questions as well", async () => {
     const [tokens, own] = [await openTokens(), createTransport()];
     const receiver = await openGuarded((token) => (token === "Bearer token-1" ? 401 : 204));
@@ -123,7 +134,7 @@ test("each try has what is left of the time", async () => {
       await setTimeout(20);
       return { kind: "granted", token: "t", lifeMs: 1000 };
     },
-    drop() {},
+    drop: () => true,
   };
   const given: number[] = [];
   const refusal = { kind: "rejected", status: 401, retryAfterMs: null, control: null } as const;

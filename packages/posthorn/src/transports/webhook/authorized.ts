@@ -1,4 +1,4 @@
-/** Sends with an access token: one more try when the receiver does not accept it (OAuth 2.0, RFC 6750 3.1). */
+/** Sends with an access token: one more try with a new one when the receiver does not accept it (OAuth 2.0, RFC 6750 3.1). */
 import type { OAuth2Client, Receipt, ShipmentAccess } from "../transport.ts";
 import type { ResponseHeaders } from "./exchange.ts";
 import type { AccessTokens } from "./oauth2.ts";
@@ -31,8 +31,8 @@ export async function sendAuthorized(
     }
     const { receipt, headers } = await send(`Bearer ${answer.token}`, Math.max(timeoutMs - elapsedMs(), 1));
     const isRefused = receipt.outcome.kind === "rejected" && receipt.outcome.status === 401;
-    if (isRefused) tokens.drop(access, answer.token);
-    if (!isRefused || isRetry || elapsedMs() >= timeoutMs) {
+    const isWorthwhile = isRefused && tokens.drop(access, answer.token);
+    if (!isWorthwhile || isRetry || elapsedMs() >= timeoutMs) {
       return { receipt: { ...receipt, durationMs: elapsedMs() }, headers };
     }
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import net from "node:net";
 import { after, describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { answer } from "../../../test/raw-receiver.ts";
@@ -69,6 +70,25 @@ describe("kept connections", () => {
     await Promise.all(receivers.slice(0, 5).map((receiver) => receiver.empty()));
     await own.ship(shipment(receivers[7]?.url ?? ""));
     assert.equal(receivers[7]?.connections, 1);
+  });
+
+  test("that are idle are given back when this machine is short of files, at most once a minute", async () => {
+    const receiver = await openReceiver({ onRequest: (socket) => socket.write(answer(200)) });
+    const short = Object.assign(new Error("connect EMFILE"), { code: "EMFILE" });
+    const own = createTransport({
+      dial(options) {
+        if (options.host === "127.0.0.1") return net.connect(options);
+        return new net.Socket().destroy(short);
+      },
+    });
+    const connections: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      await own.ship(shipment(receiver.url));
+      connections.push(receiver.connections);
+      const { outcome } = await own.ship(shipment("http://127.0.0.2/"));
+      assert.equal(outcome.kind, "unreachable");
+    }
+    assert.deepEqual(connections, [1, 2, 2]);
   });
 
   test("are left before the receiver would close them by its own word", async () => {

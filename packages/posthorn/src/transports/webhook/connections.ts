@@ -39,7 +39,8 @@ export interface Connections {
   release(connection: Connection): void;
   /** Closes it at once, connected or not. */
   discard(connection: Connection): void;
-  closeIdle(): void;
+  /** This machine is short of something: closes idle ones. */
+  relieve(): void;
   /** Closes idle ones, and from now on each one as it is released. Resolves when the idle ones are closed. */
   close(): Promise<void>;
   /** Open or opening connections. */
@@ -66,6 +67,8 @@ const UNWRITTEN_BYTES_MAX = 64 * 1024;
  * chunks, empty lines, tickets of TLS) would keep it busy until the deadline. A look costs less than a timer per exchange.
  */
 const LOOK_MS = 50;
+/** Idle connections are closed at most so often for what they keep from others. */
+const RELIEF_MS = 60_000;
 /** undici's `destroy` gives a promise to whoever passes no callback. */
 const noop = (): void => {};
 
@@ -76,6 +79,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
   const idle = new Set<Connection>();
   const all = new Set<Connection>();
   let isClosed = false;
+  let relievedAtMs = Number.NEGATIVE_INFINITY;
   /** While there are connections. */
   let looking: NodeJS.Timeout | undefined;
 
@@ -183,7 +187,12 @@ export function createConnections(options: ConnectionsOptions): Connections {
     acquire,
     release,
     discard,
-    closeIdle,
+    relieve() {
+      // Who is still short then gains nothing from it, and everybody else would connect anew for each delivery.
+      if (performance.now() < relievedAtMs + RELIEF_MS) return;
+      relievedAtMs = performance.now();
+      closeIdle();
+    },
     async close() {
       isClosed = true;
       const closing = [...idle].map(({ dial }) => closed(dial?.socket));

@@ -223,4 +223,25 @@ describe("TLS", () => {
     }
     assert.deepEqual(resumed, [false, true, true]);
   });
+
+  test("an hour after the certificate was last seen it is asked for again, however often a session was resumed", async () => {
+    const clock = { now: 1000 };
+    const own = createTransport({
+      guard: createAddressGuard({ ...loopback, resolver: async () => ["127.0.0.1"] }),
+      certificateAuthorities: [pem("authority")],
+      now: () => clock.now,
+    });
+    const resumed: boolean[] = [];
+    const receiver = await openReceiver({
+      tls: { key: pem("key"), cert: pem("hooks") },
+      onConnection: (socket) => resumed.push((socket as import("node:tls").TLSSocket).isSessionReused()),
+      onRequest: (socket) => socket.end(answer(200, { connection: "close" })),
+    });
+    for (let i = 0; i < 5; i++) {
+      await own.ship(shipment(`https://hooks.example.com:${receiver.port}/`));
+      await receiver.empty();
+      clock.now += 25 * 60_000;
+    }
+    assert.deepEqual(resumed, [false, true, true, false, true]);
+  });
 });

@@ -39,10 +39,12 @@ export interface ConnectorOptions {
   readonly guard: AddressGuard;
   /** In total: proxy, name, TCP and TLS. */
   readonly connectTimeoutMs: number;
-  /** In place of the system's certificate authorities, PEM. */
+  /** In place of Node's certificate authorities, PEM. */
   readonly certificateAuthorities?: readonly string[];
   /** TLS sessions kept for resumption, one per host, port and access, about 2 KiB each. */
   readonly tlsSessionsMax?: number;
+  /** Monotonic, in milliseconds. */
+  readonly now?: () => number;
   /** Through which every connection goes: `http://` or `https://`, with user and password if it wants them. */
   readonly outboundProxy?: string;
   /** Opens the TCP connection; for tests that may not dial. */
@@ -68,10 +70,11 @@ export function createConnector({
   connectTimeoutMs,
   certificateAuthorities,
   tlsSessionsMax = 4096,
+  now = () => performance.now(),
   outboundProxy,
   dial: connect = net.connect,
 }: ConnectorOptions): Connector {
-  const contexts = createTlsContexts({ certificateAuthorities, sessionsMax: tlsSessionsMax });
+  const contexts = createTlsContexts({ certificateAuthorities, sessionsMax: tlsSessionsMax, now });
   const proxy =
     outboundProxy === undefined
       ? undefined
@@ -101,6 +104,8 @@ export function createConnector({
     access: ShipmentAccess | undefined,
   ): tls.TLSSocket {
     const place = `${hostname}:${port} ${access?.tls ? access.id : ""}`;
+    const kept = contexts.sessionFor(place);
+    const startedAtMs = now();
     const secured = tls.connect({
       socket,
       secureContext: contexts.contextFor(access),
@@ -109,10 +114,13 @@ export function createConnector({
       host: hostname,
       servername: net.isIP(hostname) === 0 ? hostname.replace(/\.$/, "") : "",
       ALPNProtocols: ["http/1.1"],
-      session: contexts.sessionFor(place),
+      session: kept?.session,
     });
     // Not before the certificate was checked: node holds a session back until then.
-    return secured.on("session", (session) => contexts.keepSession(place, session));
+    return secured.on("session", (session) => {
+      const checkedAtMs = kept !== undefined && secured.isSessionReused() ? kept.checkedAtMs : startedAtMs;
+      contexts.keepSession(place, { session, checkedAtMs });
+    });
   }
 
   return ({ hostname, protocol, port: portText }, access, callback) => {

@@ -111,7 +111,7 @@ export class Exchange implements Dispatcher.DispatchHandler, ConnectionUser {
     if (this.#isDone) return;
     this.#close(outcomeOfError(this.#explained(error)));
     // Connections that nobody uses give back what this machine is short of.
-    if (isExhausted(error)) this.#connections.closeIdle();
+    if (isExhausted(error)) this.#connections.relieve();
   }
 
   /**

@@ -81,4 +81,13 @@ describe("an exchange without an answer", () => {
     assert.equal(isExhausted(failed("EMFILE")), true);
     assert.equal(isExhausted(failed("ECONNRESET")), false);
   });
+
+  test("is no want of ports when this machine has no IPv6 and the receiver is reached by nothing else", () => {
+    const from = (address: string) => Object.assign(failed("EADDRNOTAVAIL"), { address });
+    assert.equal(isExhausted(from("203.0.113.1")), true);
+    assert.equal(isExhausted(from("2001:db8::1")), false);
+    const both = [from("2001:db8::1"), from("203.0.113.1")];
+    assert.equal(isExhausted(new AggregateError(both)), true);
+    assert.equal(isExhausted(new AggregateError(both.slice(0, 1))), false);
+  });
 });

@@ -1,4 +1,5 @@
 /** What an exchange that got no answer came to: errors of node, OpenSSL, undici, the address guard and the proxy, by their codes. */
+import { isIP } from "node:net";
 import type { AttemptOutcome, UnreachableCause } from "../../domain/attempt.ts";
 
 const CAUSE_BY_CODE: Readonly<Record<string, UnreachableCause>> = {
@@ -52,7 +53,8 @@ const TLS_SENTENCES: Partial<Record<UnreachableCause, string>> = {
 };
 const DETAIL_LENGTH_MAX = 200;
 
-type Failure = Error & { readonly code?: string; readonly reason?: string };
+/** `address`: what was dialled. */
+type Failure = Error & { readonly code?: string; readonly reason?: string; readonly address?: string };
 
 /** An answer that breaks the rules of HTTP in a way that undici's parser lets through. */
 export class ProtocolError extends Error {
@@ -140,5 +142,8 @@ export function isReset(error: Failure): boolean {
 
 /** This machine is out of file descriptors, ports or buffers: nothing is wrong with the receiver. */
 export function isExhausted(error: Failure): boolean {
-  return ["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS"].includes(error.code ?? "");
+  if (error instanceof AggregateError) return (error.errors as Failure[]).some(isExhausted);
+  // What a machine without IPv6 says of every such address, in good health.
+  if (error.code === "EADDRNOTAVAIL") return isIP(error.address ?? "") === 4;
+  return ["EMFILE", "ENFILE", "ENOBUFS"].includes(error.code ?? "");
 }

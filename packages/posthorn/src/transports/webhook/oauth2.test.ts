@@ -14,13 +14,14 @@ const client: OAuth2Client = {
 const access = (id: string): ShipmentAccess => ({ id, tls: null, oauth2: client });
 
 /** A token endpoint that answers with the next of these, the last one again and again; a clock that stands still. */
-function endpoint(...answers: (string | number | "silence")[]) {
+function endpoint(...answers: (string | number | "silence" | "fault")[]) {
   const questions: Question[] = [];
   const clock = { now: 1000 };
   const ask = (question: Question): Promise<Reply> => {
     questions.push(question);
     const answer = answers[Math.min(questions.length, answers.length) - 1];
     if (answer === "silence") return new Promise<never>(() => {});
+    if (answer === "fault") return Promise.reject(new Error("a fault of ours"));
     const isToken = typeof answer === "string";
     const body = { access_token: answer, token_type: "bearer", expires_in: 600 };
     return Promise.resolve({
@@ -32,8 +33,8 @@ function endpoint(...answers: (string | number | "silence")[]) {
     });
   };
   const tokens = createAccessTokens({ ask, failureMs: 5000, tokensMax: 3, now: () => clock.now });
-  const tokenFor = async (id = "a"): Promise<string> => {
-    const answer = await tokens.tokenFor(access(id), client, 1000);
+  const tokenFor = async (id = "a", of = client): Promise<string> => {
+    const answer = await tokens.tokenFor(access(id), of, 1000);
     return answer.kind === "granted" ? answer.token : answer.detail;
   };
   return { questions, clock, tokens, tokenFor };
@@ -76,6 +77,38 @@ describe("access tokens", () => {
     assert.match(await tokenFor(), /answered 503/);
     assert.equal(questions.length, 1);
     clock.now += 1;
+    assert.equal(await tokenFor(), "one");
+  });
+
+  test("that are refused stay refused for the endpoint's next version, but not with another secret", async () => {
+    const { questions, clock, tokenFor } = endpoint(401, 401, "one");
+    for (const id of ["a:1", "a:2", "b:1"]) assert.match(await tokenFor(id), /answered 401/);
+    assert.equal(questions.length, 1);
+    assert.match(await tokenFor("a:3", { ...client, clientSecret: "also wrong" }), /answered 401/);
+    assert.equal(await tokenFor("a:4", { ...client, clientSecret: "right" }), "one");
+    clock.now += 5000;
+    assert.equal(await tokenFor("a:5"), "one");
+    assert.equal(questions.length, 4);
+  });
+
+  test("that a receiver does not accept are asked for again every five seconds at most", async () => {
+    const { questions, clock, tokens, tokenFor } = endpoint("one", "two", "three");
+    await tokenFor();
+    assert.equal(tokens.drop(access("a"), "one"), true);
+    assert.equal(await tokenFor(), "two");
+    clock.now += 4999;
+    assert.equal(tokens.drop(access("a"), "two"), false);
+    assert.equal(await tokenFor(), "two");
+    clock.now += 1;
+    assert.equal(tokens.drop(access("a"), "two"), true);
+    assert.equal(await tokenFor(), "three");
+    assert.equal(questions.length, 3);
+  });
+
+  test("are asked for again after a fault of ours, which is a denial", async () => {
+    const { clock, tokenFor } = endpoint("fault", "one");
+    assert.equal(await tokenFor(), "No access token: the token endpoint cannot be asked.");
+    clock.now += 5000;
     assert.equal(await tokenFor(), "one");
   });
 

@@ -17,7 +17,7 @@ export interface ProxyOptions
   > {
   /** For the connection to the proxy itself, its TLS included. What it takes to reach the receiver comes after. */
   readonly reachTimeoutMs: number;
-  /** In place of the system's certificate authorities, PEM, for a proxy with `https://`. */
+  /** In place of Node's certificate authorities, PEM, for a proxy with `https://`. */
   readonly certificateAuthorities: readonly string[] | undefined;
 }
 

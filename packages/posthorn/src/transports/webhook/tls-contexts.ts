@@ -11,22 +11,37 @@ export interface TlsContexts {
   /** @throws TlsAccessError when OpenSSL cannot use what the endpoint has */
   contextFor(access: ShipmentAccess | undefined): tls.SecureContext;
   /** `place`: host, port, and whose access. */
-  sessionFor(place: string): Buffer | undefined;
-  keepSession(place: string, session: Buffer): void;
+  sessionFor(place: string): KeptSession | undefined;
+  keepSession(place: string, session: KeptSession): void;
+}
+
+export interface KeptSession {
+  readonly session: Buffer;
+  /** When the receiver last showed its certificate: resuming a session, which makes the next, it does not. Monotonic. */
+  readonly checkedAtMs: number;
 }
 
 export interface TlsContextsOptions {
-  /** In place of the system's certificate authorities, PEM. */
+  /** In place of Node's certificate authorities, PEM. */
   readonly certificateAuthorities: readonly string[] | undefined;
   /** TLS sessions kept for resumption, about 2 KiB each. */
   readonly sessionsMax: number;
+  /** Monotonic, in milliseconds. */
+  readonly now: () => number;
 }
 
 /** Contexts of endpoints with TLS of their own, about 40 KiB each; making one takes 0.2 ms, a handshake eight times that. */
 const CONTEXTS_MAX = 1000;
 
-export function createTlsContexts({ certificateAuthorities, sessionsMax }: TlsContextsOptions): TlsContexts {
-  const sessions = new Recent<Buffer>(sessionsMax);
+/** For how long a certificate is believed without being seen: it may have expired. */
+const SESSION_AGE_MS_MAX = 3600 * 1000;
+
+export function createTlsContexts({
+  certificateAuthorities,
+  sessionsMax,
+  now,
+}: TlsContextsOptions): TlsContexts {
+  const sessions = new Recent<KeptSession>(sessionsMax);
   const contexts = new Recent<tls.SecureContext>(CONTEXTS_MAX);
   let common: tls.SecureContext | undefined;
 
@@ -42,7 +57,10 @@ export function createTlsContexts({ certificateAuthorities, sessionsMax }: TlsCo
       contexts.set(access.id, context);
       return context;
     },
-    sessionFor: (place) => sessions.get(place),
+    sessionFor(place) {
+      const kept = sessions.get(place);
+      return kept !== undefined && now() < kept.checkedAtMs + SESSION_AGE_MS_MAX ? kept : undefined;
+    },
     keepSession: (place, session) => sessions.set(place, session),
   };
 }

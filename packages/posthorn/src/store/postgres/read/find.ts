@@ -26,6 +26,7 @@ import {
   eventTypeOf,
   FAN_OUT_PENDING,
   FINAL_COLUMNS,
+  IS_LIVING_KEY,
   KEY_COLUMNS,
   type KeyRow,
   keyOf,
@@ -45,9 +46,9 @@ const EVENT_TYPE = {
   name: "read_event_type",
   text: `SELECT ${EVENT_TYPE_COLUMNS} FROM posthorn.event_types t WHERE t.name = $1`,
 };
-const KEY = `SELECT ${KEY_COLUMNS} FROM posthorn.keys k`;
-const KEY_BY_ID = { name: "read_key_by_id", text: `${KEY} WHERE k.id = $1` };
-const KEY_BY_HASH = { name: "read_key_by_hash", text: `${KEY} WHERE k.hash = $1` };
+const KEY = `SELECT ${KEY_COLUMNS} FROM posthorn.keys k WHERE ${IS_LIVING_KEY}`;
+const KEY_BY_ID = { name: "read_key_by_id", text: `${KEY} AND k.id = $1` };
+const KEY_BY_HASH = { name: "read_key_by_hash", text: `${KEY} AND k.hash = $1` };
 // One that has ended is not there, pruned or not.
 const SESSION = `SELECT ${SESSION_COLUMNS} FROM posthorn.sessions s WHERE s.expires_at_ms > posthorn.now_ms()`;
 const SESSION_BY_ID = { name: "read_session_by_id", text: `${SESSION} AND s.id = $1` };

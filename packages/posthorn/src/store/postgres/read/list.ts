@@ -21,6 +21,7 @@ import {
   EVENT_TYPE_COLUMNS,
   type EventTypeRow,
   eventTypeOf,
+  IS_LIVING_KEY,
   KEY_COLUMNS,
   type KeyRow,
   keyOf,
@@ -73,7 +74,7 @@ async function listAny(
       return byId<KeyRow, Resources["key"]>(context, query, {
         kind: "key",
         column: "k.id",
-        text: `SELECT ${KEY_COLUMNS} FROM posthorn.keys k WHERE true`,
+        text: `SELECT ${KEY_COLUMNS} FROM posthorn.keys k WHERE ${IS_LIVING_KEY}`,
         conditions: [["k.app_id =", appId]],
         map: keyOf,
       });

@@ -76,6 +76,10 @@ export interface KeyRow {
 export const KEY_COLUMNS = `k.id, k.hash, k.role, k.app_id AS "appId", k.name, k.limits, k.prefix, k.created_at_ms AS "createdAtMs",
   k.expires_at_ms AS "expiresAtMs", k.last_used_at_ms AS "lastUsedAtMs"`;
 
+/** `k`. A key ends with its app: a node of before keys had one removes the app and leaves the key. */
+export const IS_LIVING_KEY = `(k.app_id IS NULL
+  OR EXISTS (SELECT 1 FROM posthorn.apps a WHERE a.id = k.app_id AND a.removed_at_ms IS NULL))`;
+
 export function keyOf({ limits, ...row }: KeyRow): StoredKey {
   return { ...row, limits: JSON.parse(limits) };
 }
