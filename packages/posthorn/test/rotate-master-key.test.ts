@@ -36,7 +36,12 @@ import { NODE_ARGUMENTS } from "../src/cli/proof/child.ts";
 import { auditFault } from "../src/domain/audit.ts";
 import type { EndpointSecrets } from "../src/engine/engine.ts";
 import { resealAll } from "../src/engine/resealing.ts";
-import { generateMasterKey, masterKeyCheck, writeMasterKeys } from "../src/security/master-key.ts";
+import {
+  generateMasterKey,
+  masterKeyCheck,
+  masterKeyMark,
+  writeMasterKeys,
+} from "../src/security/master-key.ts";
 import { createVault } from "../src/security/vault.ts";
 import { openSqliteStore } from "../src/store/sqlite/sqlite.ts";
 import type { Store } from "../src/store/store.ts";
@@ -177,7 +182,7 @@ async function leaveHalfWay(rows: number): Promise<{ oldKey: Buffer; newKey: Uin
   const [oldKey] = keysInFile() as [Buffer];
   const newKey = generateMasterKey();
   writeMasterKeys(keyFile(), [newKey, oldKey]);
-  const store = await openSqliteStore({ dataDir, reserveBytes: 0, keyChecks: [masterKeyCheck(oldKey)] });
+  const store = await openSqliteStore({ dataDir, reserveBytes: 0, keyChecks: [masterKeyMark(oldKey)] });
   let left = rows;
   const save: Store["write"]["save"] = (change, entry) => {
     if (left-- === 0) throw new Error("killed");

@@ -1,6 +1,6 @@
 // A single server's store, copied to PostgreSQL: everything is there, as it was, and the nodes there go on with it.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -10,7 +10,7 @@ import { type AppId, newAppId, newId } from "../src/base/ids.ts";
 import { auditFault, type NewAuditEntry } from "../src/domain/audit.ts";
 import { emptyFigures } from "../src/domain/figures.ts";
 import { NO_APP_LIMITS, NO_KEY_LIMITS } from "../src/domain/limits.ts";
-import { loadMasterKey, masterKeyCheck } from "../src/security/master-key.ts";
+import { loadMasterKey, masterKeyMark } from "../src/security/master-key.ts";
 import {
   DEAD,
   DELIVERED,
@@ -34,7 +34,7 @@ interface Source {
 
 async function openSource(): Promise<Source> {
   const dataDir = mkdtempSync(path.join(tmpdir(), "posthorn-copy-"));
-  const keyChecks = [masterKeyCheck(loadMasterKey({ file: path.join(dataDir, "master.key") }))];
+  const keyChecks = [masterKeyMark(loadMasterKey({ file: path.join(dataDir, "master.key") }))];
   let store: Store;
   const open = async () => (store = await openSqliteStore({ dataDir, reserveBytes: 0, keyChecks }));
   const world = await World.open({
@@ -67,6 +67,7 @@ function copy(source: Source, to: string, options: Partial<CopyOptions> = {}) {
     from: dataDir,
     to,
     masterKey: undefined,
+    oldMasterKeys: undefined,
     holding: noServer,
     release: false,
     fullSpeed: true,
@@ -77,7 +78,7 @@ function copy(source: Source, to: string, options: Partial<CopyOptions> = {}) {
 
 function openCopy(source: Source, url: string): Promise<Store> {
   const masterKey = loadMasterKey({ file: path.join(source.dataDir, "master.key") });
-  return openPostgresStore({ url, keyChecks: [masterKeyCheck(masterKey)] });
+  return openPostgresStore({ url, keyChecks: [masterKeyMark(masterKey)] });
 }
 
 async function all(store: Store, kind: ResourceKind, query: Partial<ListQuery> = {}) {
@@ -553,10 +554,21 @@ describe("a store that a server goes on writing to", () => {
     await assert.rejects(copy(nowhere, database.url), /is not a directory/);
     await assert.rejects(copy({ ...source, dataDir: tmpdir() }, database.url), /has no posthorn\.db/);
     const masterKey = Buffer.alloc(32, 1).toString("base64");
-    await assert.rejects(copy(source, database.url, { holding, masterKey }), { name: "WrongMasterKeyError" });
+    const file = path.join(source.dataDir, "master.key");
+    await assert.rejects(copy(source, database.url, { holding, masterKey }), ({ message }: Error) => {
+      assert.match(
+        message,
+        /sealed under another master key .* The key came from POSTHORN_MASTER_KEY\. Put /,
+      );
+      assert.ok(message.includes(source.dataDir) && message.includes(`into ${file}`), message);
+      assert.ok(!message.includes(masterKey));
+      return true;
+    });
     const wrong = new URL(database.url);
     wrong.password = "wrong-secret";
-    const error = await copy(source, wrong.href, { holding }).catch((reason: Error) => reason);
+    // In the middle of a rotation it is one of the former keys.
+    const keys = { masterKey, oldMasterKeys: readFileSync(file, "utf8") };
+    const error = await copy(source, wrong.href, { holding, ...keys }).catch((reason: Error) => reason);
     assert.ok(error instanceof Error);
     assert.match(error.message, /refused the password/);
     assert.doesNotMatch(error.message, /wrong-secret/);

@@ -2,7 +2,12 @@
 import { existsSync, mkdirSync, unlinkSync } from "node:fs";
 import path from "node:path";
 import type { Logger } from "../base/logger.ts";
-import { loadMasterKeys, type MasterKeys, masterKeyCheck } from "../security/master-key.ts";
+import {
+  loadMasterKeys,
+  type MasterKeyMark,
+  type MasterKeys,
+  masterKeyMark,
+} from "../security/master-key.ts";
 import { DATABASE_FILE, openSqliteStore } from "../store/sqlite/sqlite.ts";
 import type { Store } from "../store/store.ts";
 import { WrongMasterKeyError } from "../store/wrong-master-key.ts";
@@ -35,7 +40,7 @@ export async function openStore(
     // A key that is made now would open nothing of a database that is there.
     mayMake: !mustExist && !(isSqlite && exists),
   });
-  const keyChecks = [masterKeys.current, ...masterKeys.old].map(masterKeyCheck);
+  const keyChecks = [masterKeys.current, ...masterKeys.old].map(masterKeyMark);
   try {
     const store = isSqlite
       ? await openSqlite(config, dataDir, logger, keyChecks)
@@ -51,7 +56,7 @@ function openSqlite(
   config: EngineConfig,
   dataDir: string,
   logger: Logger,
-  keyChecks: readonly Uint8Array[],
+  keyChecks: readonly MasterKeyMark[],
 ): Promise<Store> {
   const { diskReserveBytes: reserveBytes, idempotencyMs } = config;
   return openSqliteStore({ dataDir, logger, reserveBytes, idempotencyMs, keyChecks });
@@ -61,7 +66,7 @@ function openSqlite(
 async function openPostgres(
   config: EngineConfig,
   logger: Logger,
-  keyChecks: readonly Uint8Array[],
+  keyChecks: readonly MasterKeyMark[],
 ): Promise<Store> {
   const { openPostgresStore } = await import("../store/postgres/postgres.ts");
   return openPostgresStore({

@@ -5,13 +5,13 @@
 import path from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { monotonicMs } from "../base/clock.ts";
-import { loadMasterKeys, masterKeyCheck } from "../security/master-key.ts";
+import { loadMasterKeys, MASTER_KEY_VARIABLE, masterKeyMark } from "../security/master-key.ts";
 import { CONFIGURATION } from "../store/carried.ts";
 import { PostgresTarget } from "../store/postgres/import.ts";
 import { type Position, SqliteSource, STREAMS, type Stream } from "../store/sqlite/export.ts";
 import { unfinishedSlices } from "../store/sqlite/export-pages.ts";
 import { sliceOf, startOf } from "../store/sqlite/export-slices.ts";
-import { isSameCheck, WrongMasterKeyError } from "../store/wrong-master-key.ts";
+import { WrongMasterKeyError } from "../store/wrong-master-key.ts";
 import { type ComparedTable, Comparing } from "./store-comparison.ts";
 import { readVersion } from "./version.ts";
 
@@ -35,6 +35,8 @@ export interface CopyOptions {
   readonly to: string;
   /** The value of POSTHORN_MASTER_KEY; without it `<data dir>/master.key` is read. */
   readonly masterKey: string | undefined;
+  /** The value of POSTHORN_OLD_MASTER_KEYS: while a rotation is under way, one of them may be the source's. */
+  readonly oldMasterKeys: string | undefined;
   /** The server at the source, when one has it open. @param operatorApp id by which it is known for the right one */
   holding(operatorApp: string): Promise<Holding>;
   /** Gives the server back at the end. */
@@ -81,7 +83,7 @@ export async function copyStore(options: CopyOptions): Promise<CopyResult> {
   const from = path.resolve(options.from);
   const source = SqliteSource.open(from);
   try {
-    const keyCheck = checkedMasterKey(source, options.masterKey);
+    const keyCheck = checkedMasterKey(source, options);
     const lock = source.lock();
     try {
       const holding = lock === undefined ? await options.holding(source.id) : null;
@@ -106,16 +108,24 @@ export async function copyStore(options: CopyOptions): Promise<CopyResult> {
 
 /**
  * The check value of the master key that the source is sealed under, which the copy will be, too.
- * @throws WrongMasterKeyError when it is of none of those that are here
+ * @throws Error when it is of none of those that are here
  */
-function checkedMasterKey(source: SqliteSource, fromEnvironment: string | undefined): Uint8Array {
+function checkedMasterKey(source: SqliteSource, { masterKey, oldMasterKeys }: CopyOptions): Uint8Array {
   const file = path.join(source.dataDir, "master.key");
-  // A key that is made now would open nothing.
-  const { current, old } = loadMasterKeys({ fromEnvironment, file, mayMake: false });
-  const check = source.keyCheck() ?? masterKeyCheck(current);
-  if (![current, ...old].some((key) => isSameCheck(masterKeyCheck(key), check)))
-    throw new WrongMasterKeyError(`the store in ${source.dataDir}`);
-  return check;
+  const keys = loadMasterKeys({
+    fromEnvironment: masterKey,
+    oldFromEnvironment: oldMasterKeys,
+    file,
+    // One that is made now would open nothing.
+    mayMake: false,
+  });
+  const found = source.masterKeyOf([keys.current, ...keys.old].map(masterKeyMark));
+  if (found !== undefined) return found.check;
+  const error = new WrongMasterKeyError(`the store in ${source.dataDir}`);
+  throw new Error(
+    `${error.message} The key came from ${keys.source}. Put the store's own key into ${file}, or set ${MASTER_KEY_VARIABLE} to it.`,
+    { cause: error },
+  );
 }
 
 class StoreCopy {

@@ -74,6 +74,7 @@ async function run(flags: CopyFlags): Promise<void> {
       from,
       to: databaseOf(flags.to ?? process.env.POSTHORN_STORE),
       masterKey: process.env.POSTHORN_MASTER_KEY,
+      oldMasterKeys: process.env.POSTHORN_OLD_MASTER_KEYS,
       release: flags.release === true,
       fullSpeed: flags.fullSpeed === true,
       report: reportTo(flags.json === true),

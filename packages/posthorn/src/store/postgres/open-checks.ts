@@ -1,5 +1,6 @@
 /** What is looked at before a database is used, and before anything is written to it. Each refusal is one line that says what to do. */
 
+import type { MasterKeyMark } from "../../security/master-key.ts";
 import { isSameCheck, WrongMasterKeyError } from "../wrong-master-key.ts";
 import { type Address, addressOf, explainRefusal } from "./address.ts";
 import { Connection } from "./connection.ts";
@@ -8,7 +9,7 @@ import { type SchemaState, schemaState, schemaVersion } from "./migrate.ts";
 export interface Identity {
   readonly cluster: string;
   /** Of the master keys that are here, first of the one that seals now. Empty: nothing is compared. */
-  readonly keyChecks: readonly Uint8Array[];
+  readonly keyChecks: readonly MasterKeyMark[];
 }
 
 const VERSION_MIN = 15;
@@ -144,7 +145,7 @@ export async function checkIdentity(
     );
   }
   const check = found?.keyCheck ?? null;
-  if (check !== null && keyChecks.length > 0 && !keyChecks.some((ours) => isSameCheck(ours, check))) {
+  if (check !== null && keyChecks.length > 0 && !keyChecks.some((ours) => isSameCheck(ours.check, check))) {
     const { at, database } = addressOf(url);
     throw new WrongMasterKeyError(`the database "${database}" at ${at}`);
   }
@@ -157,7 +158,7 @@ export async function claimIdentity(connection: Connection, identity: Identity, 
       text: `UPDATE posthorn.facts SET cluster = coalesce(cluster, $1), key_check = coalesce(key_check, $2)
         WHERE cluster IS NULL OR (key_check IS NULL AND $2::bytea IS NOT NULL)`,
     },
-    [identity.cluster, identity.keyChecks[0] ?? null],
+    [identity.cluster, identity.keyChecks[0]?.check ?? null],
   );
   await checkIdentity(connection, identity, url);
 }

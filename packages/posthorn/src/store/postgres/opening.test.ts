@@ -15,7 +15,8 @@ import { schemaVersion } from "./migrate.ts";
 import { type Opening, prepareDatabase } from "./opening.ts";
 import { openPostgresStore } from "./postgres.ts";
 
-const IDENTITY = { cluster: "shop", keyChecks: [Buffer.from("check of the key")] };
+const keyMark = (check: string) => ({ check: Buffer.from(check), id: Buffer.alloc(4) });
+const IDENTITY = { cluster: "shop", keyChecks: [keyMark("check of the key")] };
 
 describe("opening a database", () => {
   let database: TestDatabase;
@@ -203,13 +204,13 @@ describe("opening a database", () => {
     await prepare({ identity: { cluster: "shop", keyChecks: [] } });
     // An older key may still open what is sealed under it; the newer one seals.
     await prepare({
-      identity: { cluster: "shop", keyChecks: [Buffer.from("newer"), ...IDENTITY.keyChecks] },
+      identity: { cluster: "shop", keyChecks: [keyMark("newer"), ...IDENTITY.keyChecks] },
     });
     assert.match(
       await refusal({ identity: { ...IDENTITY, cluster: "bank" } }),
       /belongs to the cluster "shop", and this node is configured for "bank"/,
     );
-    await assert.rejects(prepare({ identity: { ...IDENTITY, keyChecks: [Buffer.from("another")] } }), {
+    await assert.rejects(prepare({ identity: { ...IDENTITY, keyChecks: [keyMark("another")] } }), {
       name: "WrongMasterKeyError",
       message: /database "posthorn_test_\w+" at 127\.0\.0\.1:\d+ are sealed under another master key/,
     });

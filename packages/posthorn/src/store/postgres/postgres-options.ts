@@ -1,5 +1,6 @@
 /** How the store is opened. */
 import type { Logger } from "../../base/logger.ts";
+import type { MasterKeyMark } from "../../security/master-key.ts";
 
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database?...`, as libpq and `pg` read it. */
@@ -8,10 +9,10 @@ export interface PostgresOptions {
   /** The name of the cluster; every node that shares the schema must have the same. Default `posthorn`. */
   readonly cluster?: string;
   /**
-   * Check values of the master keys that open its secrets, first of the one that seals now. A store that is sealed under none
+   * What the master keys that open its secrets are known by, first the one that seals now. A store that is sealed under none
    * of them is refused with a WrongMasterKeyError. Empty: nothing is compared.
    */
-  readonly keyChecks?: readonly Uint8Array[];
+  readonly keyChecks?: readonly MasterKeyMark[];
   /** Connections at most, those of its own for settling, listening and the heartbeat included. Default 12. */
   readonly connectionsMax?: number;
   /** How long idempotency keys are remembered. Default 24 h. */

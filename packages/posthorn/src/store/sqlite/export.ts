@@ -8,11 +8,13 @@ import type { DatabaseSync } from "node:sqlite";
 import { messageOf } from "../../base/errors.ts";
 import type { AppId, EventId } from "../../base/ids.ts";
 import { OPERATOR_UID } from "../../domain/defaults.ts";
+import type { MasterKeyMark } from "../../security/master-key.ts";
 import type { CarriedRow, Cell } from "../carried.ts";
 import { openForReading, pragma } from "./database.ts";
 import { ATTEMPTS, arraysOf, EXPUNGED, type SmallTable, smallTable } from "./export-tables.ts";
 import { isBusy } from "./failure.ts";
 import { type DataDirLock, lockDataDir } from "./lock.ts";
+import { masterKeyOf } from "./master-key-check.ts";
 import { schemaVersion } from "./migrate.ts";
 import { DATABASE_FILE } from "./sqlite.ts";
 
@@ -125,10 +127,9 @@ export class SqliteSource {
     return row as unknown as { count: number; leased: number };
   }
 
-  /** Of the master key that its secrets are sealed under; null: nobody has said. */
-  keyCheck(): Uint8Array | null {
-    const row = this.#db.prepare("SELECT master_key_check AS keyCheck FROM store_facts").get();
-    return (row?.keyCheck ?? null) as Uint8Array | null;
+  /** Of these, the master key that its secrets are sealed under; undefined: it is none of them. */
+  masterKeyOf(keys: readonly MasterKeyMark[]): MasterKeyMark | undefined {
+    return masterKeyOf(this.#db, keys);
   }
 
   prunedAtMs(): number | null {

@@ -1,4 +1,5 @@
 /** How the store is opened, as its threads see it. */
+import type { MasterKeyMark } from "../../security/master-key.ts";
 import type { ClockMemory } from "./shared-clock.ts";
 
 export interface SqliteSettings {
@@ -15,7 +16,7 @@ export interface SqliteSettings {
   /** For tests: the file cannot grow beyond so many pages. null: no bound. */
   readonly pagesMax: number | null;
   /** Of the master keys that open secrets, first that of the one which seals. Empty: nothing is compared. */
-  readonly keyChecks: readonly Uint8Array[];
+  readonly keyChecks: readonly MasterKeyMark[];
   readonly clock: ClockMemory;
 }
 

@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -12,6 +21,8 @@ import { newId } from "../../base/ids.ts";
 import type { NewAuditEntry } from "../../domain/audit.ts";
 import { NO_ACCESS } from "../../domain/endpoint.ts";
 import { NO_APP_LIMITS, NO_KEY_LIMITS } from "../../domain/limits.ts";
+import { masterKeyMark } from "../../security/master-key.ts";
+import { createVault } from "../../security/vault.ts";
 import { DAY, DELIVERED, type Sent, World } from "../conformance/world.conformance.ts";
 import type { Store } from "../store.ts";
 import { WrongMasterKeyError } from "../wrong-master-key.ts";
@@ -55,6 +66,31 @@ async function openWorld(options: Partial<SqliteOptions> = {}): Promise<{ world:
   };
   const world = await World.open({ open, reopen: open, destroy: async () => {} });
   return { world, dataDir };
+}
+
+/** The data directory of a posthorn of before schema version 4, with an endpoint whose secret is this envelope. */
+function oldDirectory(envelope: Uint8Array = Buffer.alloc(40)): string {
+  const dataDir = newDirectory();
+  mkdirSync(dataDir);
+  const db = new DatabaseSync(path.join(dataDir, "posthorn.db"));
+  db.exec("PRAGMA journal_mode = WAL");
+  const migrations = ["0001", "0002", "0003"];
+  for (const name of migrations)
+    db.exec(readFileSync(new URL(`./migrations/${name}.sql`, import.meta.url), "utf8"));
+  db.exec(`
+    INSERT INTO apps (seq, id, name, metadata, retention_days, config_version, created_at_ms, updated_at_ms)
+      VALUES (1, 'app_1', 'x', '{}', 30, 1, 0, 0);
+    INSERT INTO endpoints (seq, id, app_seq, url, description, event_types, channels, in_flight_max, timeout_ms, retry_schedule,
+      ordering, on_dead_letter, scheme, status, version, created_at_ms, updated_at_ms)
+      VALUES (1, 'ep_1', 1, 'u', '', '[]', '[]', 1, 1, '[]', 'unordered', 'continue', 'standard', 'enabled', 1, 0, 0);
+    INSERT INTO lanes (endpoint_seq, runnable) VALUES (1, 1);
+    INSERT INTO endpoint_secrets VALUES (1, 0, x'${Buffer.from(envelope).toString("hex")}', NULL);
+    INSERT INTO keys (id, hash, role, name, prefix, created_at_ms) VALUES ('key_1', x'00', 'admin', 'x', 'phk_', 0);
+    INSERT INTO events (seq, id, app_seq, event_type, timestamp, accepted_at_ms, delivery_first, delivery_count, fan_out_count,
+      data_start, data_end, payload) VALUES (1, 'evt_1', 1, 'a.b', 't', 0, 0, 0, 0, 0, 0, x'7b7d');
+    PRAGMA user_version = 3`);
+  db.close();
+  return dataDir;
 }
 
 describe("the data directory", () => {
@@ -157,25 +193,7 @@ describe("upgrades", () => {
   });
 
   test("what an older posthorn stored is read as having none of what is new", async () => {
-    const dataDir = newDirectory();
-    mkdirSync(dataDir);
-    const db = new DatabaseSync(path.join(dataDir, "posthorn.db"));
-    const migrations = ["0001", "0002", "0003"];
-    for (const name of migrations)
-      db.exec(readFileSync(new URL(`./migrations/${name}.sql`, import.meta.url), "utf8"));
-    db.exec(`
-      INSERT INTO apps (seq, id, name, metadata, retention_days, config_version, created_at_ms, updated_at_ms)
-        VALUES (1, 'app_1', 'x', '{}', 30, 1, 0, 0);
-      INSERT INTO endpoints (seq, id, app_seq, url, description, event_types, channels, in_flight_max, timeout_ms, retry_schedule,
-        ordering, on_dead_letter, scheme, status, version, created_at_ms, updated_at_ms)
-        VALUES (1, 'ep_1', 1, 'u', '', '[]', '[]', 1, 1, '[]', 'unordered', 'continue', 'standard', 'enabled', 1, 0, 0);
-      INSERT INTO lanes (endpoint_seq, runnable) VALUES (1, 1);
-      INSERT INTO endpoint_secrets VALUES (1, 0, x'00', NULL);
-      INSERT INTO keys (id, hash, role, name, prefix, created_at_ms) VALUES ('key_1', x'00', 'admin', 'x', 'phk_', 0);
-      INSERT INTO events (seq, id, app_seq, event_type, timestamp, accepted_at_ms, delivery_first, delivery_count, fan_out_count,
-        data_start, data_end, payload) VALUES (1, 'evt_1', 1, 'a.b', 't', 0, 0, 0, 0, 0, 0, x'7b7d');
-      PRAGMA user_version = 3`);
-    db.close();
+    const dataDir = oldDirectory();
     const store = await openSqliteStore({ dataDir });
     const config = await store.read.config("app_1");
     assert.deepEqual([config?.app.limits, config?.app.ownershipCheck], [NO_APP_LIMITS, null]);
@@ -229,7 +247,12 @@ describe("upgrades", () => {
 });
 
 describe("the master key", () => {
-  const [first, second] = [Buffer.alloc(16, 1), Buffer.alloc(16, 2)];
+  const [firstKey, secondKey, thirdKey] = [1, 2, 3].map((byte) => Buffer.alloc(32, byte)) as [
+    Buffer,
+    Buffer,
+    Buffer,
+  ];
+  const [first, second, third] = [masterKeyMark(firstKey), masterKeyMark(secondKey), masterKeyMark(thirdKey)];
   const refusal = (dataDir: string) => (error: unknown) => {
     assert(error instanceof WrongMasterKeyError, String(error));
     assert(error.message.includes(dataDir) && error.store.includes(dataDir), error.message);
@@ -248,10 +271,31 @@ describe("the master key", () => {
 
   test("is another one once every secret is sealed under it", async () => {
     const { world, dataDir } = await openWorld({ keyChecks: [first] });
-    await world.store.write.save({ kind: "master_key", check: second });
+    await world.store.write.save({ kind: "master_key", check: second.check });
     await world.store.close();
     await assert.rejects(openSqliteStore({ dataDir, keyChecks: [first] }), refusal(dataDir));
     await (await openSqliteStore({ dataDir, keyChecks: [second, first] })).close();
+  });
+
+  test("of a store that was not told its key is known by what is sealed under it", async () => {
+    const dataDir = oldDirectory(createVault(firstKey).seal("secret", "app_1|endpoint_secrets|sealed|ep_1"));
+    const file = path.join(dataDir, "posthorn.db");
+    const content = readFileSync(file);
+    for (const keyChecks of [[second], [second, third]])
+      await assert.rejects(openSqliteStore({ dataDir, keyChecks }), refusal(dataDir));
+    assert.deepEqual(readFileSync(file), content, "it is not even upgraded");
+    await (await openSqliteStore({ dataDir, keyChecks: [second, first] })).close();
+    // Remembered is that which opens it, and not that which seals from now on.
+    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [second] }), refusal(dataDir));
+    await (await openSqliteStore({ dataDir, keyChecks: [first] })).close();
+  });
+
+  test("of an upgraded store that nobody has told it yet, too", async () => {
+    const dataDir = oldDirectory(createVault(firstKey).seal("secret", "app_1|endpoint_secrets|sealed|ep_1"));
+    await (await openSqliteStore({ dataDir })).close();
+    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [second] }), refusal(dataDir));
+    await (await openSqliteStore({ dataDir, keyChecks: [first] })).close();
+    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [second] }), refusal(dataDir));
   });
 });
 
@@ -392,6 +436,25 @@ describe("bytes", () => {
     reader.close();
     await world.store.close();
     assert(!inFiles(dataDir, old));
+  });
+
+  test("what a killed store left in the log goes with the next one's first commit", async () => {
+    const { world, dataDir } = await openWorld();
+    const { app, endpoint } = await world.pair();
+    const old = `secret of ${endpoint}`;
+    const reader = openForReading(path.join(dataDir, "posthorn.db"));
+    reader.exec("BEGIN");
+    reader.prepare("SELECT count(*) FROM endpoints").get();
+    await world.store.write.save(world.endpointChange(world.endpointOf(app, { id: endpoint })));
+    const left = newDirectory();
+    for (const name of ["posthorn.db", "posthorn.db-wal"])
+      cpSync(path.join(dataDir, name), path.join(left, name));
+    reader.close();
+    assert(inFiles(left, old));
+    const next = await openWorld({ dataDir: left });
+    assert(!inFiles(left, old));
+    await next.world.store.close();
+    await world.store.close();
   });
 
   test("a backup made under load is whole, private, and opens", async () => {

@@ -7,6 +7,7 @@ import path from "node:path";
 import type { Logger } from "../../base/logger.ts";
 import { silentLogger } from "../../base/logger.ts";
 import { DEFAULTS, LIMITS } from "../../domain/defaults.ts";
+import type { MasterKeyMark } from "../../security/master-key.ts";
 import type { Store } from "../store.ts";
 import { backUp } from "./backup.ts";
 import type { SqliteSettings } from "./options.ts";
@@ -29,10 +30,10 @@ export interface SqliteOptions {
   /** How long figures and finished replays are kept. Default 90 days. */
   readonly figuresMs?: number;
   /**
-   * Check values (security/master-key.ts) of the master keys that open secrets, first that of the one which seals. A store
-   * without one keeps the first. Default: nothing is compared.
+   * What the master keys that open secrets are known by, first the one which seals. A store that does not know its key yet
+   * keeps the check value of that which its secrets are sealed under, else of the first. Default: nothing is compared.
    */
-  readonly keyChecks?: readonly Uint8Array[];
+  readonly keyChecks?: readonly MasterKeyMark[];
   /** For tests: the file cannot grow beyond so many pages of 4 KiB. */
   readonly maxPageCount?: number;
   /**
