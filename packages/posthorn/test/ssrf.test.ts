@@ -125,7 +125,7 @@ describe("a redirect", () => {
 describe("this server's own listener", () => {
   /** Names for this machine, and addresses of it, that a URL may hold. */
   const names = ["me.example.com", "localhost"];
-  const addresses = ["127.0.0.1", "127.1.2.3", "0.0.0.0", "[::ffff:127.0.0.1]", "[::1]"];
+  const addresses = ["127.0.0.1", "127.1.2.3", "0.0.0.0", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[::1]"];
   const external = Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])
     .find(({ family, internal }) => family === "IPv4" && !internal)?.address;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, beforeEach, describe, mock, test } from "node:test";
 import { PosthornError } from "../base/errors.ts";
+import type { UrlRules } from "../security/address-guard.ts";
 import { World } from "./engine-harness.ts";
 
 const pem = (name: string) =>
@@ -151,15 +152,16 @@ describe("how deliveries authenticate themselves", () => {
 
   test("URLs are checked before anything is stored, each at its own field", async () => {
     const checked: unknown[] = [];
-    const check = mock.method(world.transport, "checkUrl", (url: string, pointer?: string) => {
-      checked.push([url, pointer]);
+    const check = mock.method(world.transport, "checkUrl", (url: string, rules?: UrlRules) => {
+      checked.push([url, rules]);
+      const { pointer } = rules ?? {};
       if (pointer !== undefined) throw new PosthornError("invalid_url", `${pointer} no`, { pointer });
     });
     const authentication = { kind: "oauth2", tokenUrl: "http://10.0.0.1/", clientId: "c", clientSecret: "s" };
     await assert.rejects(world.endpoint(app, { authentication }), { code: "invalid_url" });
     await world.endpoint(app, { url: "https://mine.example/" });
     assert.deepEqual(checked, [
-      ["http://10.0.0.1/", "/authentication/tokenUrl"],
+      ["http://10.0.0.1/", { pointer: "/authentication/tokenUrl", tls: "required" }],
       ["https://mine.example/", undefined],
     ]);
     check.mock.restore();

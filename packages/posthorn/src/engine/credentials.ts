@@ -33,8 +33,10 @@ export async function readAccess(input: AccessInput, transport: Transport): Prom
   const { authentication, clientCertificate, certificateAuthorities, encryption } = input;
   const facts: { -readonly [Name in keyof Facts]?: Facts[Name] } = {};
   const credentials: { -readonly [Name in keyof Credentials]?: Credentials[Name] } = {};
-  if (authentication?.kind === "oauth2")
-    transport.checkUrl(authentication.tokenUrl, "/authentication/tokenUrl");
+  if (authentication?.kind === "oauth2") {
+    // RFC 6749 3.2: the client's secret goes there.
+    transport.checkUrl(authentication.tokenUrl, { pointer: "/authentication/tokenUrl", tls: "required" });
+  }
   if (clientCertificate || certificateAuthorities) {
     transport.checkTls({
       clientCertificate: clientCertificate?.certificate ?? null,

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { decryptPayload, verifyStandard } from "@posthorn/receiver";
+import type { PublicEncryptionKey } from "../domain/encryption.ts";
+import { encryptOf } from "./encryption.ts";
 import { rejected, SUCCEEDED, World } from "./engine-harness.ts";
 
 const x25519 = generateKeyPairSync("x25519");
@@ -110,5 +112,22 @@ describe("payload encryption", () => {
     await deliver();
     assert.match(world.transport.bodies()[0] ?? "", /^\{"type":"order.created"/);
     assert.equal((await world.engine.endpoints.secret(app, endpoint.id)).encryptionKey, null);
+  });
+
+  test("a key that could not be read once is read again for the next payload", async () => {
+    const good = { ...jwkOf(p256), kty: "EC", crv: "P-256" } as PublicEncryptionKey;
+    const keys = [{ ...good, x: "AAAA" }, good];
+    const encrypt = encryptOf(
+      {
+        kind: "ecdh-es",
+        kid: "k1",
+        get publicKey() {
+          return keys.shift() ?? assert.fail("it was read once too often");
+        },
+      },
+      null,
+    );
+    await assert.rejects(encrypt(Buffer.from("{}")));
+    for (let i = 0; i < 2; i++) assert.match((await encrypt(Buffer.from("{}"))).toString(), /^[\w-]+\./);
   });
 });

@@ -41,11 +41,14 @@ export async function newEncryption(input: EncryptionInput): Promise<NewEncrypti
   }
 }
 
-/** What encrypts for an endpoint; made ready by its first payload. It rejects when the shared key of `dir` is missing. */
+/** What encrypts for an endpoint; made ready by its first payload, anew if that failed. It rejects when the shared key of `dir` is missing. */
 export function encryptOf(encryption: Encryption, encryptionKey: string | null): Encrypt {
   let ready: Promise<Encrypt> | undefined;
   return async (payload) => {
-    ready ??= makeReady(encryption, encryptionKey);
+    ready ??= makeReady(encryption, encryptionKey).catch((error: unknown) => {
+      ready = undefined;
+      throw error;
+    });
     return (await ready)(payload);
   };
 }

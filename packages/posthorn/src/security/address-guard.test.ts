@@ -66,7 +66,7 @@ describe("registering a URL", () => {
   });
 
   test("the field that holds the URL is named", () => {
-    assert.throws(() => guard.checkUrl("http://10.0.0.1/", "/authentication/tokenUrl"), {
+    assert.throws(() => guard.checkUrl("http://10.0.0.1/", { pointer: "/authentication/tokenUrl" }), {
       pointer: "/authentication/tokenUrl",
       message: /^\/authentication\/tokenUrl: the address 10\.0\.0\.1 is not public/,
     });
@@ -85,6 +85,34 @@ describe("registering a URL", () => {
     }
     open.checkUrl("http://hooks.example.com./");
     open.checkTarget("hooks.example.com.", 80);
+  });
+
+  test("what carries a secret must be https, but where the operator has listed the very address or host", () => {
+    const rules = { pointer: "/authentication/tokenUrl", tls: "required" } as const;
+    const listed = createAddressGuard({
+      allowNetworks: ["127.0.0.0/8", "10.1.0.0/16"],
+      allowPorts: "any",
+      allowHosts: ["login.lan"],
+    });
+    for (const url of ["https://login.example.com/", "https://10.1.0.1/", "http://10.1.0.1/"]) {
+      listed.checkUrl(url, rules);
+    }
+    for (const url of [
+      "http://login.lan/",
+      "http://LOGIN.lan./",
+      "http://127.0.0.1:9/",
+      "http://localhost/",
+    ]) {
+      listed.checkUrl(url, rules);
+    }
+    for (const url of ["http://login.example.com/", "http://1.1.1.1/", "http://other.lan/"]) {
+      listed.checkUrl(url);
+      assert.throws(() => listed.checkUrl(url, rules), {
+        code: "invalid_url",
+        pointer: "/authentication/tokenUrl",
+        message: /^\/authentication\/tokenUrl: .*https:\/\/.*POSTHORN_ALLOW_(HOSTS|NETWORKS)/,
+      });
+    }
   });
 
   test("a password in a URL is refused and not repeated", () => {
@@ -158,7 +186,16 @@ describe("what the operator lists", () => {
 
 describe("this server's own listener", () => {
   const ownInterfaces = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const own = ["127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:7f00:1", "::ffff:127.0.0.1"];
+  const own = [
+    "127.0.0.1",
+    "127.9.9.9",
+    "0.0.0.0",
+    "::1",
+    "::",
+    "::ffff:7f00:1",
+    "::ffff:127.0.0.1",
+    "::127.0.0.1",
+  ];
   const everything = { allowNetworks: ["0.0.0.0/0", "::/0"], allowPorts: "any" } as const;
 
   test("is reached on no address of this machine, whatever is listed", async () => {

@@ -35,12 +35,19 @@ export interface AddressGuardOptions {
   readonly resolveTimeoutMs?: number;
 }
 
+export interface UrlRules {
+  /** The field that holds the URL; `/url` unless given. */
+  readonly pointer?: string;
+  /** `required`: `https://`, unless `allowHosts` has the very host, or `allowNetworks` the literal address. */
+  readonly tls?: "optional" | "required";
+}
+
 export interface AddressGuard {
   /**
    * The parsed URL, when its form, scheme, port, literal address or name may be used. Resolves nothing.
-   * @throws PosthornError `invalid_url` naming the field (`pointer`, `/url` unless given), the value and what to do.
+   * @throws PosthornError `invalid_url` naming the field, the value and what to do.
    */
-  checkUrl(url: string, pointer?: string): URL;
+  checkUrl(url: string, rules?: UrlRules): URL;
   /** True when a connection may be made to this address. */
   isAllowed(address: string): boolean;
   /**
@@ -147,7 +154,12 @@ export function createAddressGuard({
     };
   }
 
-  function checkUrl(url: string, pointer = "/url"): URL {
+  /** Whether the operator vouches for the way to this very host; localhost is what it is by definition. */
+  function isVouchedFor(name: string): boolean {
+    return hosts.has(name) || isListed(isLoopbackName(name) ? "127.0.0.1" : name);
+  }
+
+  function checkUrl(url: string, { pointer = "/url", tls = "optional" }: UrlRules = {}): URL {
     const refuse = (why: string): never => refuseUrl(url, why, pointer);
     const parsed = parseUrl(url, refuse);
     const port = portOf(parsed);
@@ -169,6 +181,11 @@ export function createAddressGuard({
         : "list it in POSTHORN_ALLOW_HOSTS";
       refuse(
         `the name "${name}" is not a public one; use a full public name, or have the operator ${remedy}`,
+      );
+    }
+    if (tls === "required" && parsed.protocol !== "https:" && !isVouchedFor(name)) {
+      refuse(
+        `a secret is sent to it, in clear; use https://, or have the operator list ${name} in ${isLiteral ? "POSTHORN_ALLOW_NETWORKS" : "POSTHORN_ALLOW_HOSTS"}`,
       );
     }
     const address = isLoopbackName(name) ? "127.0.0.1" : name;

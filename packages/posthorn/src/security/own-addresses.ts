@@ -6,7 +6,8 @@ import { networkInterfaces } from "node:os";
 const ALWAYS_OWN: readonly [address: string, bits: number, family: "ipv4" | "ipv6"][] = [
   ["0.0.0.0", 8, "ipv4"],
   ["127.0.0.0", 8, "ipv4"],
-  ["::", 127, "ipv6"],
+  // Loopback as well, and IPv4 in its old form (RFC 4291 2.5.5.1), in which nobody else can be reached either.
+  ["::", 96, "ipv6"],
 ];
 
 /**

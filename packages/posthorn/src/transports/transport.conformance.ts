@@ -173,7 +173,7 @@ export function exerciseTransport(name: string, harness: TransportHarness): void
     });
 
     test("a field that may not have an address is named", () => {
-      assert.throws(() => transport.checkUrl(harness.refused, "/authentication/tokenUrl"), {
+      assert.throws(() => transport.checkUrl(harness.refused, { pointer: "/authentication/tokenUrl" }), {
         code: "invalid_url",
         pointer: "/authentication/tokenUrl",
       });

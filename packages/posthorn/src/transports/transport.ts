@@ -5,6 +5,7 @@
  * once in 5 s, whatever its receiver answers.
  */
 import type { AttemptOutcome } from "../domain/attempt.ts";
+import type { UrlRules } from "../security/address-guard.ts";
 
 export interface Shipment {
   /** Where to, as the endpoint has it. Checked by the address guard when the connection is made. */
@@ -77,9 +78,9 @@ export interface Transport {
   ask(question: Question): Promise<Reply>;
   /**
    * @throws PosthornError `invalid_url` when an endpoint may not have this address: form, scheme, port, literal address.
-   * Resolves no names. `pointer`: the field that holds it, `/url` unless given.
+   * Resolves no names.
    */
-  checkUrl(url: string, pointer?: string): void;
+  checkUrl(url: string, rules?: UrlRules): void;
   /** Reads the parts of TLS. @throws PosthornError `invalid_certificate` naming the field and what to do */
   checkTls(tls: TlsAccess): void;
   /** Ends idle connections; shipments under way keep going to their deadline. */

@@ -148,8 +148,8 @@ export function createWebhookTransport({
       return new Promise((resolve) => send(shipment, shipping, resolve));
     },
     ask,
-    checkUrl(url, pointer) {
-      guard.checkUrl(url, pointer);
+    checkUrl(url, rules) {
+      guard.checkUrl(url, rules);
     },
     checkTls(tls) {
       checkTls(tls);
