@@ -182,7 +182,7 @@ async function leaveHalfWay(rows: number): Promise<{ oldKey: Buffer; newKey: Uin
   const [oldKey] = keysInFile() as [Buffer];
   const newKey = generateMasterKey();
   writeMasterKeys(keyFile(), [newKey, oldKey]);
-  const store = await openSqliteStore({ dataDir, reserveBytes: 0, keyChecks: [masterKeyMark(oldKey)] });
+  const store = await openSqliteStore({ dataDir, reserveBytes: 0, masterKeyMarks: [masterKeyMark(oldKey)] });
   let left = rows;
   const save: Store["write"]["save"] = (change, entry) => {
     if (left-- === 0) throw new Error("killed");

@@ -34,9 +34,9 @@ interface Source {
 
 async function openSource(): Promise<Source> {
   const dataDir = mkdtempSync(path.join(tmpdir(), "posthorn-copy-"));
-  const keyChecks = [masterKeyMark(loadMasterKey({ file: path.join(dataDir, "master.key") }))];
+  const masterKeyMarks = [masterKeyMark(loadMasterKey({ file: path.join(dataDir, "master.key") }))];
   let store: Store;
-  const open = async () => (store = await openSqliteStore({ dataDir, reserveBytes: 0, keyChecks }));
+  const open = async () => (store = await openSqliteStore({ dataDir, reserveBytes: 0, masterKeyMarks }));
   const world = await World.open({
     open,
     async reopen() {
@@ -78,7 +78,7 @@ function copy(source: Source, to: string, options: Partial<CopyOptions> = {}) {
 
 function openCopy(source: Source, url: string): Promise<Store> {
   const masterKey = loadMasterKey({ file: path.join(source.dataDir, "master.key") });
-  return openPostgresStore({ url, keyChecks: [masterKeyMark(masterKey)] });
+  return openPostgresStore({ url, masterKeyMarks: [masterKeyMark(masterKey)] });
 }
 
 async function all(store: Store, kind: ResourceKind, query: Partial<ListQuery> = {}) {

@@ -40,11 +40,11 @@ export async function openStore(
     // A key that is made now would open nothing of a database that is there.
     mayMake: !mustExist && !(isSqlite && exists),
   });
-  const keyChecks = [masterKeys.current, ...masterKeys.old].map(masterKeyMark);
+  const marks = [masterKeys.current, ...masterKeys.old].map(masterKeyMark);
   try {
     const store = isSqlite
-      ? await openSqlite(config, dataDir, logger, keyChecks)
-      : await openPostgres(config, logger, keyChecks);
+      ? await openSqlite(config, dataDir, logger, marks)
+      : await openPostgres(config, logger, marks);
     return { store, masterKeys };
   } catch (error) {
     if (error instanceof WrongMasterKeyError) throw wrongMasterKey(error, masterKeys, dataDir);
@@ -56,24 +56,24 @@ function openSqlite(
   config: EngineConfig,
   dataDir: string,
   logger: Logger,
-  keyChecks: readonly MasterKeyMark[],
+  masterKeyMarks: readonly MasterKeyMark[],
 ): Promise<Store> {
   const { diskReserveBytes: reserveBytes, idempotencyMs } = config;
-  return openSqliteStore({ dataDir, logger, reserveBytes, idempotencyMs, keyChecks });
+  return openSqliteStore({ dataDir, logger, reserveBytes, idempotencyMs, masterKeyMarks });
 }
 
 /** The driver is loaded by those who use it. The data directory holds nothing but keys that the environment does not give. */
 async function openPostgres(
   config: EngineConfig,
   logger: Logger,
-  keyChecks: readonly MasterKeyMark[],
+  masterKeyMarks: readonly MasterKeyMark[],
 ): Promise<Store> {
   const { openPostgresStore } = await import("../store/postgres/postgres.ts");
   return openPostgresStore({
     url: config.store,
     logger,
     cluster: config.cluster,
-    keyChecks,
+    masterKeyMarks,
     connectionsMax: config.databaseConnectionsMax,
     idempotencyMs: config.idempotencyMs,
     heartbeatMs: config.heartbeatMs,

@@ -6,6 +6,7 @@
 import path from "node:path";
 import { PosthornError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import type { Node } from "../domain/node.ts";
 import { actAs, OPERATOR } from "../engine/acting.ts";
 import { loggingAudit } from "../engine/audit.ts";
 import { resealAll } from "../engine/resealing.ts";
@@ -18,7 +19,7 @@ import {
   writeMasterKeys,
 } from "../security/master-key.ts";
 import { createVault } from "../security/vault.ts";
-import type { Store } from "../store/store.ts";
+import type { Page, Store } from "../store/store.ts";
 import { openStore } from "./open-store.ts";
 import type { EngineConfig } from "./options.ts";
 
@@ -71,8 +72,16 @@ async function nextKeys(store: Store, keys: MasterKeys): Promise<MasterKeys> {
 
 /** They have read the file already: they could not open what is sealed under a new key, and would go on sealing under the former one. */
 async function refuseLivingNodes(store: Store): Promise<void> {
-  const { data } = await store.read.list("node", { limit: 250 });
-  const living = data.filter(({ state }) => state === "alive").map(({ name }) => name);
+  const living: string[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: Page<Node> = await store.read.list("node", {
+      limit: 250,
+      ...(cursor === null ? {} : { cursor }),
+    });
+    living.push(...page.data.filter(({ state }) => state === "alive").map(({ name }) => name));
+    cursor = page.nextCursor;
+  } while (cursor !== null);
   if (living.length === 0) return;
   throw new PosthornError(
     "state_conflict",

@@ -181,7 +181,7 @@ function hasForm(secret: string): boolean {
   return secret.startsWith("phk_") && secret.length <= "phk_".length + SECRET_CHARACTERS_MAX;
 }
 
-function withoutHash({ hash: _hash, ...key }: StoredKey): Key {
+export function withoutHash({ hash: _hash, ...key }: StoredKey): Key {
   return key;
 }
 

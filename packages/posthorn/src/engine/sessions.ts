@@ -10,9 +10,10 @@ import type { Key } from "../domain/key.ts";
 import type { Session } from "../domain/session.ts";
 import { equalHashes, hashApiKey } from "../security/api-keys.ts";
 import { isCsrfToken, makeCsrfToken } from "../security/csrf.ts";
-import type { Store, StoredKey } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { auditEntry } from "./acting.ts";
 import type { OpenedSession, Sessions } from "./engine.ts";
+import { withoutHash } from "./keys.ts";
 
 export interface SessionsNeeds {
   readonly store: Store;
@@ -206,10 +207,6 @@ export function actorOf({ id, role, name }: Key, kind: "key" | "session"): Actor
 function lasts({ session, key }: SignedIn): boolean {
   const now = Date.now();
   return session.expiresAtMs > now && (key.expiresAtMs === null || key.expiresAtMs > now);
-}
-
-function withoutHash({ hash: _hash, ...key }: StoredKey): Key {
-  return key;
 }
 
 /** The same for a key that is unknown, revoked or expired. */

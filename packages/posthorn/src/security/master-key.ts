@@ -1,8 +1,8 @@
 /** Where the vault's master key comes from: the environment, else a file that is made at the first start. */
-import { createHmac, hash, randomBytes } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { makeSecretFile, replaceSecretFile } from "./secret-file.ts";
-import { MASTER_KEY_BYTES } from "./vault.ts";
+import { MASTER_KEY_BYTES, masterKeyId } from "./vault.ts";
 
 export interface MasterKeySource {
   /** The value of POSTHORN_MASTER_KEY: base64 (standard or URL-safe) or hex of 32 bytes. Wins over the file. */
@@ -82,13 +82,12 @@ export function masterKeyCheck(masterKey: Uint8Array): Uint8Array {
 export interface MasterKeyMark {
   /** 16 bytes, which it keeps. */
   readonly check: Uint8Array;
-  /** The 4 bytes by which envelopes name the key (vault.ts): they stand behind the first one. */
+  /** As envelopes name it: see masterKeyId of vault.ts. */
   readonly id: Uint8Array;
 }
 
 export function masterKeyMark(masterKey: Uint8Array): MasterKeyMark {
-  const id = hash("sha256", masterKey, "buffer").subarray(0, 4);
-  return { check: masterKeyCheck(masterKey), id };
+  return { check: masterKeyCheck(masterKey), id: masterKeyId(masterKey) };
 }
 
 type FileKeys = readonly [Uint8Array, ...Uint8Array[]];

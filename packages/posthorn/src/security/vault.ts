@@ -106,7 +106,12 @@ export function createVault(masterKey: Uint8Array, oldMasterKeys: readonly Uint8
   };
 }
 
+/** The 4 bytes by which envelopes name the key that they were sealed under: they stand behind the version. */
+export function masterKeyId(key: Uint8Array): Buffer {
+  return hash("sha256", key, "buffer").subarray(0, KEY_ID_BYTES);
+}
+
 function identify(key: Uint8Array): MasterKey {
   if (key.length !== MASTER_KEY_BYTES) throw new Error(`A master key has 32 bytes, this one ${key.length}.`);
-  return { key, id: hash("sha256", key, "buffer").subarray(0, KEY_ID_BYTES) };
+  return { key, id: masterKeyId(key) };
 }

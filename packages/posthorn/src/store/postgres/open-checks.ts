@@ -9,7 +9,7 @@ import { type SchemaState, schemaState, schemaVersion } from "./migrate.ts";
 export interface Identity {
   readonly cluster: string;
   /** Of the master keys that are here, first of the one that seals now. Empty: nothing is compared. */
-  readonly keyChecks: readonly MasterKeyMark[];
+  readonly masterKeyMarks: readonly MasterKeyMark[];
 }
 
 const VERSION_MIN = 15;
@@ -132,7 +132,7 @@ function refuseNewer({ version, oldestProgram }: SchemaState): void {
  */
 export async function checkIdentity(
   connection: Connection,
-  { cluster, keyChecks }: Identity,
+  { cluster, masterKeyMarks }: Identity,
   url: string,
 ): Promise<void> {
   const [found] = await connection.query<{ cluster: string | null; keyCheck: Buffer | null }>({
@@ -145,7 +145,11 @@ export async function checkIdentity(
     );
   }
   const check = found?.keyCheck ?? null;
-  if (check !== null && keyChecks.length > 0 && !keyChecks.some((ours) => isSameCheck(ours.check, check))) {
+  if (
+    check !== null &&
+    masterKeyMarks.length > 0 &&
+    !masterKeyMarks.some((ours) => isSameCheck(ours.check, check))
+  ) {
     const { at, database } = addressOf(url);
     throw new WrongMasterKeyError(`the database "${database}" at ${at}`);
   }
@@ -158,7 +162,7 @@ export async function claimIdentity(connection: Connection, identity: Identity, 
       text: `UPDATE posthorn.facts SET cluster = coalesce(cluster, $1), key_check = coalesce(key_check, $2)
         WHERE cluster IS NULL OR (key_check IS NULL AND $2::bytea IS NOT NULL)`,
     },
-    [identity.cluster, identity.keyChecks[0]?.check ?? null],
+    [identity.cluster, identity.masterKeyMarks[0]?.check ?? null],
   );
   await checkIdentity(connection, identity, url);
 }

@@ -16,7 +16,7 @@ import { type Opening, prepareDatabase } from "./opening.ts";
 import { openPostgresStore } from "./postgres.ts";
 
 const keyMark = (check: string) => ({ check: Buffer.from(check), id: Buffer.alloc(4) });
-const IDENTITY = { cluster: "shop", keyChecks: [keyMark("check of the key")] };
+const IDENTITY = { cluster: "shop", masterKeyMarks: [keyMark("check of the key")] };
 
 describe("opening a database", () => {
   let database: TestDatabase;
@@ -201,16 +201,16 @@ describe("opening a database", () => {
       Array.from({ length: schemaVersion() }, (_, index) => index + 1),
     );
     await prepare();
-    await prepare({ identity: { cluster: "shop", keyChecks: [] } });
+    await prepare({ identity: { cluster: "shop", masterKeyMarks: [] } });
     // An older key may still open what is sealed under it; the newer one seals.
     await prepare({
-      identity: { cluster: "shop", keyChecks: [keyMark("newer"), ...IDENTITY.keyChecks] },
+      identity: { cluster: "shop", masterKeyMarks: [keyMark("newer"), ...IDENTITY.masterKeyMarks] },
     });
     assert.match(
       await refusal({ identity: { ...IDENTITY, cluster: "bank" } }),
       /belongs to the cluster "shop", and this node is configured for "bank"/,
     );
-    await assert.rejects(prepare({ identity: { ...IDENTITY, keyChecks: [keyMark("another")] } }), {
+    await assert.rejects(prepare({ identity: { ...IDENTITY, masterKeyMarks: [keyMark("another")] } }), {
       name: "WrongMasterKeyError",
       message: /database "posthorn_test_\w+" at 127\.0\.0\.1:\d+ are sealed under another master key/,
     });

@@ -12,7 +12,7 @@ export interface PostgresOptions {
    * What the master keys that open its secrets are known by, first the one that seals now. A store that is sealed under none
    * of them is refused with a WrongMasterKeyError. Empty: nothing is compared.
    */
-  readonly keyChecks?: readonly MasterKeyMark[];
+  readonly masterKeyMarks?: readonly MasterKeyMark[];
   /** Connections at most, those of its own for settling, listening and the heartbeat included. Default 12. */
   readonly connectionsMax?: number;
   /** How long idempotency keys are remembered. Default 24 h. */

@@ -33,11 +33,11 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
     url,
     logger = silentLogger,
     cluster = CLUSTER_DEFAULT,
-    keyChecks = [],
+    masterKeyMarks = [],
     wallMs = Date.now,
   } = options;
   const { settings, heartbeatMs, poolConnections } = completeOptions(options);
-  await prepareDatabase({ url, identity: { cluster, keyChecks }, wallMs, logger });
+  await prepareDatabase({ url, identity: { cluster, masterKeyMarks }, wallMs, logger });
 
   const { patienceMs } = settings;
   const connections = new Pool({ url, connectionsMax: poolConnections, patienceMs });

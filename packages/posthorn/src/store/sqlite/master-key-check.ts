@@ -13,14 +13,14 @@ const KEY_IDS = `
   FROM (SELECT sealed FROM endpoint_secrets UNION ALL SELECT sealed_headers FROM endpoints) WHERE sealed IS NOT NULL`;
 
 /** Before anything is changed. @throws WrongMasterKeyError */
-export function refuseWrongMasterKey(db: DatabaseSync, { keyChecks, dataDir }: SqliteSettings): void {
-  if (keyChecks.length > 0 && masterKeyOf(db, keyChecks) === undefined)
+export function refuseWrongMasterKey(db: DatabaseSync, { masterKeyMarks, dataDir }: SqliteSettings): void {
+  if (masterKeyMarks.length > 0 && masterKeyOf(db, masterKeyMarks) === undefined)
     throw new WrongMasterKeyError(`the store in ${dataDir}`);
 }
 
 /** From the first start on. A change of keys is told by `save` (`master_key`). */
-export function rememberMasterKey(db: DatabaseSync, { keyChecks }: SqliteSettings): void {
-  const key = masterKeyOf(db, keyChecks);
+export function rememberMasterKey(db: DatabaseSync, { masterKeyMarks }: SqliteSettings): void {
+  const key = masterKeyOf(db, masterKeyMarks);
   if (key === undefined) return;
   statement(db, "UPDATE store_facts SET master_key_check = ? WHERE master_key_check IS NULL").run(key.check);
 }

@@ -16,7 +16,7 @@ export interface SqliteSettings {
   /** For tests: the file cannot grow beyond so many pages. null: no bound. */
   readonly pagesMax: number | null;
   /** Of the master keys that open secrets, first that of the one which seals. Empty: nothing is compared. */
-  readonly keyChecks: readonly MasterKeyMark[];
+  readonly masterKeyMarks: readonly MasterKeyMark[];
   readonly clock: ClockMemory;
 }
 

@@ -260,42 +260,42 @@ describe("the master key", () => {
   };
 
   test("is remembered from the first start on, and another one is refused", async () => {
-    const { world, dataDir } = await openWorld({ keyChecks: [first] });
+    const { world, dataDir } = await openWorld({ masterKeyMarks: [first] });
     await world.store.close();
-    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [second] }), refusal(dataDir));
+    await assert.rejects(openSqliteStore({ dataDir, masterKeyMarks: [second] }), refusal(dataDir));
     // Either nothing is compared, or one of those that open secrets is it.
-    for (const keyChecks of [[], [second, first], [first]])
-      await (await openSqliteStore({ dataDir, keyChecks })).close();
-    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [second] }), refusal(dataDir));
+    for (const masterKeyMarks of [[], [second, first], [first]])
+      await (await openSqliteStore({ dataDir, masterKeyMarks })).close();
+    await assert.rejects(openSqliteStore({ dataDir, masterKeyMarks: [second] }), refusal(dataDir));
   });
 
   test("is another one once every secret is sealed under it", async () => {
-    const { world, dataDir } = await openWorld({ keyChecks: [first] });
+    const { world, dataDir } = await openWorld({ masterKeyMarks: [first] });
     await world.store.write.save({ kind: "master_key", check: second.check });
     await world.store.close();
-    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [first] }), refusal(dataDir));
-    await (await openSqliteStore({ dataDir, keyChecks: [second, first] })).close();
+    await assert.rejects(openSqliteStore({ dataDir, masterKeyMarks: [first] }), refusal(dataDir));
+    await (await openSqliteStore({ dataDir, masterKeyMarks: [second, first] })).close();
   });
 
   test("of a store that was not told its key is known by what is sealed under it", async () => {
     const dataDir = oldDirectory(createVault(firstKey).seal("secret", "app_1|endpoint_secrets|sealed|ep_1"));
     const file = path.join(dataDir, "posthorn.db");
     const content = readFileSync(file);
-    for (const keyChecks of [[second], [second, third]])
-      await assert.rejects(openSqliteStore({ dataDir, keyChecks }), refusal(dataDir));
+    for (const masterKeyMarks of [[second], [second, third]])
+      await assert.rejects(openSqliteStore({ dataDir, masterKeyMarks }), refusal(dataDir));
     assert.deepEqual(readFileSync(file), content, "it is not even upgraded");
-    await (await openSqliteStore({ dataDir, keyChecks: [second, first] })).close();
+    await (await openSqliteStore({ dataDir, masterKeyMarks: [second, first] })).close();
     // Remembered is that which opens it, and not that which seals from now on.
-    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [second] }), refusal(dataDir));
-    await (await openSqliteStore({ dataDir, keyChecks: [first] })).close();
+    await assert.rejects(openSqliteStore({ dataDir, masterKeyMarks: [second] }), refusal(dataDir));
+    await (await openSqliteStore({ dataDir, masterKeyMarks: [first] })).close();
   });
 
   test("of an upgraded store that nobody has told it yet, too", async () => {
     const dataDir = oldDirectory(createVault(firstKey).seal("secret", "app_1|endpoint_secrets|sealed|ep_1"));
     await (await openSqliteStore({ dataDir })).close();
-    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [second] }), refusal(dataDir));
-    await (await openSqliteStore({ dataDir, keyChecks: [first] })).close();
-    await assert.rejects(openSqliteStore({ dataDir, keyChecks: [second] }), refusal(dataDir));
+    await assert.rejects(openSqliteStore({ dataDir, masterKeyMarks: [second] }), refusal(dataDir));
+    await (await openSqliteStore({ dataDir, masterKeyMarks: [first] })).close();
+    await assert.rejects(openSqliteStore({ dataDir, masterKeyMarks: [second] }), refusal(dataDir));
   });
 });
 

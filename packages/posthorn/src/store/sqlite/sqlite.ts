@@ -33,7 +33,7 @@ export interface SqliteOptions {
    * What the master keys that open secrets are known by, first the one which seals. A store that does not know its key yet
    * keeps the check value of that which its secrets are sealed under, else of the first. Default: nothing is compared.
    */
-  readonly keyChecks?: readonly MasterKeyMark[];
+  readonly masterKeyMarks?: readonly MasterKeyMark[];
   /** For tests: the file cannot grow beyond so many pages of 4 KiB. */
   readonly maxPageCount?: number;
   /**
@@ -49,7 +49,7 @@ const DAY_MS = 86_400_000;
 /**
  * Opens the store, making or upgrading its database. Rejects when another process has the directory, when the database is
  * of a newer posthorn, or when SQLite does not keep what was answered; with WrongMasterKeyError, when its secrets are
- * sealed under a master key that is none of `keyChecks`.
+ * sealed under a master key that is none of `masterKeyMarks`.
  */
 export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
   const dataDir = path.resolve(options.dataDir);
@@ -62,7 +62,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
     reserveBytes: options.reserveBytes ?? 256 * 1024 * 1024,
     figuresMs: options.figuresMs ?? 90 * DAY_MS,
     pagesMax: options.maxPageCount ?? null,
-    keyChecks: options.keyChecks ?? [],
+    masterKeyMarks: options.masterKeyMarks ?? [],
     clock: createClockMemory(),
   };
   const logger = options.logger ?? silentLogger;

@@ -50,7 +50,7 @@ describe("after a commit", () => {
       reserveBytes: 0,
       figuresMs: 1,
       pagesMax: null,
-      keyChecks: [],
+      masterKeyMarks: [],
       clock: createClockMemory(),
     };
     const writing = new Writing(failing(db), settings, createWriterClock(settings.clock, 0));

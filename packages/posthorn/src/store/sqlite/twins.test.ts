@@ -18,7 +18,7 @@ const settings: SqliteSettings = {
   reserveBytes: 0,
   figuresMs: 1,
   pagesMax: null,
-  keyChecks: [],
+  masterKeyMarks: [],
   clock: createClockMemory(),
 };
 
