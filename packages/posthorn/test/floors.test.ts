@@ -4,7 +4,7 @@ import { isBuiltin } from "node:module";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { picture, pictureShown } from "./draw-floors.ts";
-import { breach, cycles, readSource, repository } from "./floors.ts";
+import { breach, cycles, type Import, reached, readSource, repository } from "./floors.ts";
 
 const posthorn = readSource("posthorn");
 const receiver = readSource("receiver");
@@ -58,15 +58,50 @@ describe("the floors of packages/posthorn/src", () => {
 });
 
 describe("packages/receiver/src", () => {
-  test("imports nothing but itself and Node", () => {
-    assert.ok(receiver.files.length > 0);
-    const foreign = receiver.imports.filter(({ to, relative }) =>
-      relative ? to.startsWith("..") : !isBuiltin(to),
+  const core = reached("index.ts", receiver.imports);
+
+  test("what index.ts reaches imports itself, node:crypto and node:buffer, so that it runs everywhere", () => {
+    assert.ok(core.size > 20, "the core was found");
+    const foreign = receiver.imports.filter(({ from, to }) => core.has(from) && !core.has(to));
+    assert.deepEqual(
+      foreign.filter(({ to }) => to !== "node:crypto" && to !== "node:buffer"),
+      [],
     );
-    assert.deepEqual(foreign, []);
+  });
+
+  test("the rest imports itself and Node, and the optional peers where they are used, when they are used", () => {
+    assert.deepEqual(receiver.imports.flatMap(foreignTo), []);
     assert.deepEqual(cycles(receiver.imports), []);
   });
+
+  test("a breach of each kind is seen", () => {
+    const from = "processors/duckdb/duckdb.ts";
+    const peer = { from, to: "@duckdb/node-api", relative: false };
+    assert.deepEqual(foreignTo({ ...peer, dynamic: true }), []);
+    assert.deepEqual(foreignTo(peer), [`${from} imports @duckdb/node-api`]);
+    assert.equal(foreignTo({ ...peer, from: "receiver/receiver.ts", dynamic: true }).length, 1);
+    assert.equal(foreignTo({ from, to: "pg", relative: false, dynamic: true }).length, 1);
+    assert.equal(foreignTo({ from, to: "../../posthorn/src/index.ts", relative: true }).length, 1);
+    const chain = [
+      { from: "index.ts", to: "a.ts", relative: true },
+      { from: "a.ts", to: "b.ts", relative: true },
+      { from: "c.ts", to: "d.ts", relative: true },
+    ];
+    assert.deepEqual([...reached("index.ts", chain)], ["index.ts", "a.ts", "b.ts"]);
+  });
 });
+
+/** The files that may load an optional peer. */
+const peers: Record<string, RegExp> = {
+  "@duckdb/node-api": /^processors\/(duckdb|analyse)\//,
+  "apache-arrow": /^processors\/analyse\//,
+};
+
+/** What one import of packages/receiver/src takes from outside: one line, or none. */
+function foreignTo({ from, to, relative, dynamic }: Import): string[] {
+  const isAllowed = relative ? !to.startsWith("..") : isBuiltin(to) || (dynamic && peers[to]?.test(from));
+  return isAllowed ? [] : [`${from} imports ${to}`];
+}
 
 for (const [name, { files }] of Object.entries({ posthorn, receiver })) {
   test(`the files of ${name} are small and their folders say what they hold`, () => {

@@ -24,6 +24,8 @@ export interface Import {
   from: string;
   to: string;
   relative: boolean;
+  /** `import("...")`: at run time where it is needed, or of a type. */
+  dynamic?: boolean;
 }
 
 const statement =
@@ -39,10 +41,20 @@ export function readSource(name: string): { files: string[]; imports: Import[] }
     [...readFileSync(path.join(source, from), "utf8").matchAll(statement)].map((match): Import => {
       const named = match.slice(1).find((group) => group !== undefined) as string;
       const relative = named.startsWith(".");
-      return { from, to: relative ? path.join(path.dirname(from), named) : named, relative };
+      const to = relative ? path.join(path.dirname(from), named) : named;
+      return { from, to, relative, dynamic: match[3] !== undefined };
     }),
   );
   return { files, imports };
+}
+
+/** The files that one file imports, and those that they import, with that file itself. */
+export function reached(start: string, imports: Import[]): Set<string> {
+  const files = new Set([start]);
+  for (const file of files) {
+    for (const { from, to, relative } of imports) if (from === file && relative) files.add(to);
+  }
+  return files;
 }
 
 /** What is wrong with one import of packages/posthorn/src: one line, or undefined when it goes down the floors. */

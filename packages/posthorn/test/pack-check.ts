@@ -147,6 +147,11 @@ for (const version of ["26.10.0", "24.21.0"]) {
       assert.match(stdout, /^delivered order\.created /);
     });
 
+    test("every door of @posthorn/receiver opens, and an event sent twice makes one row", async () => {
+      const { stdout } = await run("node", ["receive.mjs"], { cwd: home, env, timeout: 30_000 });
+      assert.match(stdout, /^received \[\{"event_id":"evt_1","total":7\}\]/m);
+    });
+
     test("types resolve", async () => {
       await mkdir(path.join(home, "node_modules/@types"), { recursive: true });
       await symlink(

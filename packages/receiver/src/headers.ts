@@ -52,3 +52,8 @@ export function linesOf(headers: HeadersInput | HeaderLines): HeaderLines {
   }
   return (name) => byName.get(name) ?? [];
 }
+
+/** Null when it is missing or empty. @throws VerificationError `duplicate_header` */
+export function optionalHeader(headers: HeaderLines, name: string): string | null {
+  return headers(name).some((line) => line.trim() !== "") ? readHeader(headers, name) : null;
+}

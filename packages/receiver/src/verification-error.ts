@@ -3,6 +3,8 @@ export type VerificationErrorCode =
   | "missing_header"
   | "duplicate_header"
   | "invalid_header"
+  | "missing_parameter"
+  | "duplicate_parameter"
   | "invalid_timestamp"
   | "timestamp_too_old"
   | "timestamp_too_new"
@@ -15,6 +17,8 @@ export type VerificationErrorCode =
   | "invalid_key"
   | "invalid_body"
   | "invalid_url"
+  | "invalid_payload"
+  | "body_too_large"
   | "invalid_encryption"
   | "unsupported_encryption"
   | "decryption_failed";

@@ -3,13 +3,11 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createCipheriv, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import {
   encodeStandardPublicKey,
   generateStandardKey,
@@ -19,16 +17,12 @@ import {
   signStandard,
 } from "../src/index.ts";
 import { VerificationError } from "../src/verification-error.ts";
+import { repository, SnippetFolder, snippetsOf } from "./snippet-folder.ts";
 
-const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-const snippets = new Map(
-  [...readme.matchAll(/^```ts (\S+)\n(.*?)^```$/gms)].map(([, file = "", text = ""]) => [file, text]),
-);
-const folder = mkdtempSync(path.join(tmpdir(), "posthorn-receiver-readme-"));
-const modules = fileURLToPath(new URL("../../../node_modules", import.meta.url));
-symlinkSync(modules, path.join(folder, "node_modules"), "junction");
-writeFileSync(path.join(folder, "package.json"), '{"type":"module"}');
-after(() => rmSync(folder, { recursive: true, force: true }));
+const page = "packages/receiver/README.md";
+const folder = new SnippetFolder();
+after(() => folder.remove());
+const load = (name: string) => folder.load(page, name);
 
 const key = importStandardKey(generateStandardKey());
 const secret = generateStandardSecret();
@@ -36,15 +30,6 @@ process.env.WEBHOOK_PUBLIC_KEY = encodeStandardPublicKey(key.publicKey);
 process.env.WEBHOOK_SECRET = secret;
 const body = '{"type":"order.created"}';
 const timestampSeconds = Math.floor(Date.now() / 1000);
-
-function save(name: string): string {
-  const file = path.join(folder, name);
-  const text = snippets.get(name);
-  assert.ok(text, `the README has no snippet ${name}`);
-  writeFileSync(file, text);
-  return file;
-}
-const load = (name: string) => import(pathToFileURL(save(name)).href);
 
 function standardHeaders(content: string, by: { secrets?: string[]; keys?: (typeof key)[] }) {
   const id = "evt_1";
@@ -56,15 +41,18 @@ function standardHeaders(content: string, by: { secrets?: string[]; keys?: (type
 }
 
 test("every snippet has a test here", () => {
-  assert.deepEqual([...snippets.keys()], ["server.ts", "public-key.ts", "http-message.ts", "decrypt.ts"]);
-  assert.equal(readme.match(/^```\w/gm)?.length, snippets.size);
+  assert.deepEqual(
+    [...snippetsOf(page).keys()],
+    ["server.ts", "verify.ts", "public-key.ts", "http-message.ts", "encrypted.ts", "decrypt.ts"],
+  );
+  const readme = readFileSync(path.join(repository, page), "utf8");
+  assert.equal(readme.match(/^```\w/gm)?.length, snippetsOf(page).size);
 });
 
 test("the server accepts what is signed with its secret, and nothing else", async () => {
-  const [port, file] = [await freePort(), save("server.ts")];
-  writeFileSync(
-    file,
-    readFileSync(file, "utf8").replace("3000)", `${port}, () => console.log("listening"))`),
+  const port = await freePort();
+  const file = folder.save(page, "server.ts", (text) =>
+    text.replace("3000)", `${port}, () => console.log("listening"))`),
   );
   const server = spawn(process.execPath, [file], { stdio: ["ignore", "pipe", "inherit"] });
   try {
@@ -75,13 +63,24 @@ test("the server accepts what is signed with its secret, and nothing else", asyn
         headers: standardHeaders(body, { secrets: [secret] }),
         body: content,
       });
-    assert.equal((await post(body)).status, 204);
+    const logged = once(server.stdout, "data");
+    assert.equal((await post(body)).status, 200);
+    assert.match(String(await logged), /^evt_1 /);
     const refused = await post(`${body} `);
-    assert.deepEqual([refused.status, await refused.text()], [401, "no_matching_signature"]);
+    assert.equal(refused.status, 401);
+    assert.match(await refused.text(), /"code":"no_matching_signature"/);
   } finally {
     server.kill();
     await once(server, "exit");
   }
+});
+
+test("a webhook is verified without a receiver", async (context) => {
+  context.mock.method(console, "log", () => {});
+  const { webhook } = await load("verify.ts");
+  const headers = standardHeaders(body, { secrets: [secret] });
+  assert.equal(webhook(headers, Buffer.from(body)), 204);
+  assert.equal(webhook(headers, Buffer.from("{}")), 401);
 });
 
 test("a public key verifies", async () => {
@@ -120,8 +119,7 @@ test("an HTTP message verifies, over a real connection", async () => {
   }
 });
 
-test("an encrypted payload opens", async () => {
-  const { open } = await load("decrypt.ts");
+test("an encrypted payload opens, in a receiver and by hand", async (context) => {
   const encryptionKey = randomBytes(32);
   process.env.ENCRYPTION_KEY = encryptionKey.toString("base64url");
   const header = Buffer.from('{"alg":"dir","enc":"A256GCM"}').toString("base64url");
@@ -130,8 +128,14 @@ test("an encrypted payload opens", async () => {
   const ciphertext = Buffer.concat([cipher.update(body), cipher.final()]);
   const parts = [iv, ciphertext, cipher.getAuthTag()].map((part) => part.toString("base64url"));
   const sealed = [header, "", ...parts].join(".");
-  const opened = open(standardHeaders(sealed, { secrets: [secret] }), Buffer.from(sealed));
-  assert.deepEqual(opened, { id: "evt_1", event: { type: "order.created" } });
+  const headers = standardHeaders(sealed, { secrets: [secret] });
+  const { open } = await load("decrypt.ts");
+  assert.deepEqual(open(headers, Buffer.from(sealed)), { id: "evt_1", event: { type: "order.created" } });
+  const log = context.mock.method(console, "log", () => {});
+  const { receiver } = await load("encrypted.ts");
+  const request = new Request("https://receiver.example/", { method: "POST", headers, body: sealed });
+  assert.equal((await receiver.fetch(request)).status, 200);
+  assert.deepEqual(log.mock.calls[0]?.arguments, ["evt_1", { type: "order.created" }]);
 });
 
 async function freePort(): Promise<number> {

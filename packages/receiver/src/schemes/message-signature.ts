@@ -123,12 +123,27 @@ function isGood(base: Buffer, signature: Uint8Array, key: KeyObject, algorithm: 
     case "ed25519":
       return verify(null, base, key, signature);
     case "ecdsa-p256-sha256":
-      return verify("sha256", base, { key, dsaEncoding: "ieee-p1363" }, signature);
+      return signature.length === 64 && verify("sha256", base, key, derOf(signature));
     case "hmac-sha256": {
       const expected = createHmac("sha256", key).update(base).digest();
       return expected.length === signature.length && timingSafeEqual(expected, signature);
     }
   }
+}
+
+/**
+ * `r || s` of P-256 (RFC 9421 3.3.4) as the DER that every runtime's `verify` takes: workerd has no other encoding. An integer of DER has no
+ * leading zeros, but one before a set high bit.
+ */
+function derOf(signature: Uint8Array): Buffer {
+  const integers = [signature.subarray(0, 32), signature.subarray(32)].map((half) => {
+    const first = half.findIndex((byte) => byte !== 0);
+    const digits = first === -1 ? half.subarray(31) : half.subarray(first);
+    const padded = (digits[0] ?? 0) >= 0x80 ? [0, ...digits] : [...digits];
+    return [0x02, padded.length, ...padded];
+  });
+  const content = integers.flat();
+  return Buffer.from([0x30, content.length, ...content]);
 }
 
 /**

@@ -112,6 +112,16 @@ describe("signing", () => {
     assert.throws(() => sign({ timestampSeconds: NOW + 0.5 }), RangeError);
     assert.throws(() => sign({ secrets: [] }), RangeError);
   });
+  test("an id with a dot is refused however it is signed: the parts could be cut elsewhere (SW-08)", () => {
+    const body = `${NOW}.5`;
+    const old = { id: ID, timestampSeconds: NOW - 9_000_000, body, secrets: [SECRET] };
+    const headers = {
+      "webhook-id": `${ID}.${old.timestampSeconds}`,
+      "webhook-timestamp": String(NOW),
+      "webhook-signature": signStandard(old),
+    };
+    refused("invalid_header", () => verify({ headers, body: "5" }));
+  });
 });
 
 describe("secrets", () => {
