@@ -1,7 +1,7 @@
 // Secrets of every kind are planted in a server that works, fails and is killed; then everything that it has said and left
 // behind is searched for them.
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -21,6 +21,10 @@ const planted = (what: string): string => `${what}${randomBytes(18).toString("he
 const pem = (name: string): string => readFileSync(new URL(`data/tls/${name}.pem`, import.meta.url), "utf8");
 
 const CLIENT_KEY = pem("client-key");
+const RSA_KEY = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({
+  type: "pkcs8",
+  format: "pem",
+}) as string;
 const MASTER_KEY = randomBytes(32).toString("base64");
 const PUBLIC_URL = "https://hooks.example";
 const ADMIN_KEY = `phk_${planted("admin")}`;
@@ -38,6 +42,12 @@ const SECRETS = {
   // A line out of the middle: the ends of all such keys are alike.
   clientKey: CLIENT_KEY.split("\n")[1] ?? "",
   encryptionKey: randomBytes(32).toString("base64url"),
+  profileSecret: planted("profile"),
+  // At most 32 letters and digits: WeChat's own rule.
+  partToken: `token${randomBytes(12).toString("hex")}`,
+  partKey: randomBytes(33).toString("base64").slice(0, 43),
+  encryptKey: planted("encrypt"),
+  rsaKey: RSA_KEY.split("\n")[5] ?? "",
   proxied: planted("userinfo"),
   proxyPassword: planted("proxy"),
   tlsKey: pem("key").split("\n")[1] ?? "",
@@ -214,6 +224,13 @@ describe("planted secrets", () => {
       encrypted: { encryption: { kind: "dir", key: SECRETS.encryptionKey } },
       signed: { scheme: "standard-both" },
       failing: { authentication: { kind: "basic", username: "someone", password: SECRETS.password } },
+      github: { scheme: "github", secret: SECRETS.profileSecret },
+      wechat: {
+        scheme: "wechat",
+        secret: { token: SECRETS.partToken, encodingAESKey: SECRETS.partKey, receiveId: "wx1" },
+      },
+      feishu: { scheme: "feishu", secret: { encryptKey: SECRETS.encryptKey } },
+      alipay: { scheme: "alipay", signingKey: RSA_KEY },
       mutual: {
         url: `https://127.0.0.1:${port(mutual)}/mutual`,
         certificateAuthorities: pem("local"),
@@ -253,7 +270,8 @@ describe("planted secrets", () => {
     assert.equal((await receivedAt("/oauth2")).authorization, `Bearer ${SECRETS.accessToken}`);
     assert.equal((await receivedAt("/encrypted"))["content-type"], "application/jose");
     assert.match(String((await receivedAt("/signed"))["webhook-signature"]), /^v1,\S+ v1a,\S+$/);
-    await Promise.all([receivedAt("/mutual"), receivedAt("/failing")]);
+    await Promise.all(["/mutual", "/failing", "/feishu", "/alipay"].map(receivedAt));
+    assert.match(String((await receivedAt("/github"))["x-hub-signature-256"]), /^sha256=/);
   });
 
   test("are used: a browser's session, and the callback of an ownership check", async () => {
@@ -293,6 +311,14 @@ describe("planted secrets", () => {
       { url, secret: `${SECRETS.signingSecret}!` },
       { url, secret: [SECRETS.signingSecret] },
       { url, signingKey: `whsk_${SECRETS.bearerToken}` },
+      { url, scheme: "github", secret: `${SECRETS.profileSecret} ` },
+      { url, scheme: "github", secret: { token: SECRETS.profileSecret } },
+      { url, scheme: "wechat", secret: SECRETS.partToken },
+      { url, scheme: "wechat", secret: { token: SECRETS.partToken, encodingAESKey: `${SECRETS.partKey}=` } },
+      { url, scheme: "wechat", secret: { token: SECRETS.partToken, other: SECRETS.partKey } },
+      { url, scheme: "feishu", secret: { encryptKey: ` ${SECRETS.encryptKey}` } },
+      { url, scheme: "alipay", signingKey: RSA_KEY.slice(0, 900) },
+      { url, scheme: "github", signingKey: RSA_KEY },
       { url, headers: { host: SECRETS.customHeader } },
       { url, headers: { "x-bad": `${SECRETS.customHeader}\r\nx: y` } },
       { url, authentication: { kind: "basic", username: "a:b", password: SECRETS.password } },
@@ -350,7 +376,20 @@ describe("planted secrets", () => {
       const query = /stats$/.test(template) ? "?since=2026-01-01T00:00:00Z" : "";
       await call("GET", target + query);
     }
-    for (const uid of ["plain", "basic", "bearer", "header", "oauth2", "encrypted", "signed", "mutual"])
+    for (const uid of [
+      "plain",
+      "basic",
+      "bearer",
+      "header",
+      "oauth2",
+      "encrypted",
+      "signed",
+      "mutual",
+      "github",
+      "wechat",
+      "feishu",
+      "alipay",
+    ])
       await call("GET", `/v1/apps/shop/endpoints/${uid}`);
     const secrets = { ...SECRETS, ...made };
     const breaches = answers.flatMap(({ to, text }) =>

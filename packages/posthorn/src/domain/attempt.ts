@@ -24,12 +24,14 @@ export const UNREACHABLE_CAUSES = [
 export type UnreachableCause = (typeof UNREACHABLE_CAUSES)[number];
 
 export type AttemptOutcome =
-  /** 200-299 and nothing else. */
+  /** 200-299 and nothing else; where the endpoint's scheme insists on a certain answer, with that answer. */
   | { readonly kind: "succeeded"; readonly status: number; readonly control: ReceiverControl | null }
   /** Any other status, 3xx included: redirects are never followed. */
   | {
       readonly kind: "rejected";
       readonly status: number;
+      /** A 2xx whose body is not the acknowledgement that the endpoint's scheme insists on. Left out: it is the status. */
+      readonly cause?: "unacknowledged";
       /** From `Retry-After`, in either form; null when absent or nonsense. */
       readonly retryAfterMs: number | null;
       readonly control: ReceiverControl | null;

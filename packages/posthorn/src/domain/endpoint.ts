@@ -1,5 +1,4 @@
 /** An endpoint is where an app wants its events. Its queue is its lane. */
-import { importStandardKey, importStandardSecret } from "@posthorn/receiver";
 import { z } from "zod";
 import type { AppId, EndpointId } from "../base/ids.ts";
 import { uidSchema } from "./app.ts";
@@ -15,6 +14,7 @@ import { type Encryption, encryptionSchema } from "./encryption.ts";
 import { channelsSchema } from "./event.ts";
 import type { Verification } from "./ownership.ts";
 import { retryScheduleSchema } from "./retry-schedule.ts";
+import { SCHEMES, type Scheme, secretSchema, signingKeySchema } from "./scheme.ts";
 
 /** Set by people or policy; what each means for waiting deliveries stands in docs/delivery-lifecycle.md. */
 export const ENDPOINT_STATUSES = ["enabled", "paused", "unverified", "disabled"] as const;
@@ -31,13 +31,6 @@ export type Ordering = (typeof ORDERINGS)[number];
 /** What happens to an ordered lane when its head dead-letters. */
 export const DEAD_LETTER_POLICIES = ["continue", "block"] as const;
 export type DeadLetterPolicy = (typeof DEAD_LETTER_POLICIES)[number];
-
-/**
- * How its requests are signed: HMAC (Standard Webhooks v1), ed25519 (v1a), both of them, v1 first, or HTTP Message Signatures
- * (RFC 9421, ed25519).
- */
-export const SCHEMES = ["standard", "standard-ed25519", "standard-both", "http-message"] as const;
-export type Scheme = (typeof SCHEMES)[number];
 
 export interface Endpoint {
   readonly id: EndpointId;
@@ -145,26 +138,6 @@ export function effectiveRatePerSecond({
   return Math.min(rateLimitPerSecond ?? Number.POSITIVE_INFINITY, granted / 60);
 }
 
-/** Whether every attempt will be able to sign with it. */
-function isStandardSecret(secret: string): boolean {
-  if (!secret.startsWith("whsec_")) return false;
-  try {
-    importStandardSecret(secret, { strict: true });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function isStandardKey(key: string): boolean {
-  try {
-    importStandardKey(key);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** Only the form; whether the address may be reached is for the address guard. */
 export const urlSchema = z.string().min(1).max(2048);
 
@@ -187,17 +160,8 @@ const shape = {
   clientCertificate: clientCertificateSchema,
   certificateAuthorities: certificateAuthoritiesSchema,
   encryption: encryptionSchema,
-  secret: z
-    .string()
-    .max(256)
-    .refine(isStandardSecret, "must be whsec_ followed by the base64 of 24 to 64 bytes"),
-  signingKey: z
-    .string()
-    .max(256)
-    .refine(
-      isStandardKey,
-      "must be whsk_ followed by the base64 of an ed25519 key of 64 bytes: seed and public key",
-    ),
+  secret: secretSchema,
+  signingKey: signingKeySchema,
   status: z.enum(["enabled", "paused", "disabled"]),
 } as const;
 
@@ -252,14 +216,13 @@ export type EndpointUpdate = z.input<typeof endpointUpdateSchema>;
 /** As it was read. */
 export type EndpointUpdateInput = z.output<typeof endpointUpdateSchema>;
 
-/** `standard-both` changes both; the others only what they sign with. */
+/**
+ * `standard-both` changes both; the others only what they sign with. The overlap is a day unless given, and nothing where a
+ * request of the scheme holds one signature.
+ */
 export const secretRotateSchema = z.strictObject({
   secret: shape.secret.optional(),
   signingKey: shape.signingKey.optional(),
-  overlapSeconds: z
-    .number()
-    .min(0)
-    .max(LIMITS.secretOverlapSecondsMax)
-    .default(DEFAULTS.secretOverlapSeconds),
+  overlapSeconds: z.number().min(0).max(LIMITS.secretOverlapSecondsMax).optional(),
 });
 export type SecretRotate = z.input<typeof secretRotateSchema>;

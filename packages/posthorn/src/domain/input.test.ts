@@ -109,19 +109,21 @@ describe("what may be a secret is never shown", () => {
 
   test("neither a signing secret of the wrong form nor the value of a header", () => {
     for (const text of [
-      shown(endpointCreateSchema, { url: URL, secret: planted }),
-      shown(endpointCreateSchema, { url: URL, secret: { inner: planted } }),
+      shown(endpointCreateSchema, { url: URL, secret: [planted] }),
+      shown(endpointCreateSchema, { url: URL, secret: { token: [planted] } }),
+      shown(endpointCreateSchema, { url: URL, secret: { inner: { token: planted } } }),
       shown(endpointCreateSchema, { url: URL, headers: { authorization: `${planted}\r\n` } }),
       shown(endpointCreateSchema, { url: URL, headers: { "bad name": planted } }),
       shown(endpointCreateSchema, { url: URL, headers: planted }),
       shown(endpointCreateSchema, [{ secret: planted, headers: { "x-token": planted } }]),
-      shown(secretRotateSchema, { secret: planted }),
+      shown(secretRotateSchema, { secret: planted.repeat(1000) }),
+      shown(secretRotateSchema, { signingKey: planted.repeat(1000) }),
     ]) {
       assert.ok(!text.includes(planted), text);
     }
     assert.match(
-      shown(endpointCreateSchema, { url: URL, secret: planted }),
-      /\/secret: must be whsec_.*\(hidden\)/,
+      shown(endpointCreateSchema, { url: URL, secret: [planted] }),
+      /\/secret: must be text .*\(hidden\)/,
     );
   });
 

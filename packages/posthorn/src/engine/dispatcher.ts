@@ -265,14 +265,15 @@ export class Dispatcher {
     this.inFlight += 1;
     this.#slow.started(lane);
     lane.started(ready, nowMs, options.breakerProbeEveryMs);
-    const { endpoint } = lane.runtime;
+    const { runtime } = lane;
+    const { endpoint } = runtime;
     let shipped: Promise<Receipt>;
     try {
-      const shipment = lane.runtime.shipment(ready, Date.now());
-      // Only what is encrypted is waited for.
+      const shipment = runtime.shipment(ready, Date.now());
+      // Only what is encrypted, or has to be answered in a certain way, is waited for.
       shipped =
         shipment instanceof Promise
-          ? shipment.then((encrypted) => transport.ship(encrypted))
+          ? shipment.then(async (prepared) => runtime.judged(await transport.ship(prepared)))
           : transport.ship(shipment);
     } catch (error) {
       shipped = Promise.resolve(invalid(error));

@@ -84,10 +84,7 @@ export class EndpointEdits {
       }
       return this.#followed(await this.row(row.endpoint.appId, row.endpoint.id));
     }
-    throw new PosthornError(
-      "changed_meanwhile",
-      `Endpoint "${reference}" is being changed by others. Try again.`,
-    );
+    throw changedMeanwhile(reference);
   }
 
   /** By a policy: whatever else was changed meanwhile. */
@@ -150,6 +147,13 @@ export class EndpointEdits {
     }
     throw notFound("endpoint", endpoint.id);
   }
+}
+
+export function changedMeanwhile(reference: string): PosthornError {
+  return new PosthornError(
+    "changed_meanwhile",
+    `Endpoint "${reference}" is being changed by others. Try again.`,
+  );
 }
 
 export function targetOf(action: string, { id, appId }: Pick<Endpoint, "id" | "appId">) {

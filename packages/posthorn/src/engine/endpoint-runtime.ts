@@ -4,31 +4,23 @@ import { messageOf } from "../base/errors.ts";
 import type { Endpoint } from "../domain/endpoint.ts";
 import { compileEventTypePatterns } from "../domain/event-types.ts";
 import { compileFilter, type Filter } from "../domain/filter.ts";
+import { isProfile } from "../domain/scheme.ts";
 import type { Vault } from "../security/vault.ts";
 import type { EndpointConfig } from "../store/store.ts";
-import type { Shipment, ShipmentAccess } from "../transports/transport.ts";
+import type { Receipt, Shipment } from "../transports/transport.ts";
 import { accessOf, authenticationHeaders } from "./credentials.ts";
-import { ENCRYPTED_CONTENT_TYPE, type Encrypt, encryptOf } from "./encryption.ts";
+import { encryptOf } from "./encryption.ts";
+import type { Asked, ProfileSecret, ProfileSender } from "./profile.ts";
+import { profileNamed } from "./profiles.ts";
 import { openCredentials, openHeaders, openKey, openSecret } from "./sealing.ts";
-import { type Headers, type Signer, type SigningMaterial, signerOf } from "./signing.ts";
+import { type Cargo, type Common, type Ship, shipEncrypted, shipInForm, shipSigned } from "./shipping.ts";
+import { type SigningMaterial, signerOf } from "./signing.ts";
 
-const PLAIN_CONTENT_TYPE = "application/json";
-
-/** What one attempt carries. */
-export interface Cargo {
-  /** `webhook-id`: the event's, the same for every attempt. */
-  readonly eventId: string;
-  readonly payload: Uint8Array;
-  /** Through how many webhooks it came to us. */
-  readonly hops: number;
-}
-
-/** What all attempts have in common: opened once, kept as long as the endpoint does not change. */
-interface Sender {
-  readonly headers: Readonly<Headers>;
-  readonly sign: Signer;
-  readonly encrypt: Encrypt | null;
-  readonly access: ShipmentAccess | undefined;
+/** Opened once, kept as long as the endpoint does not change. */
+interface Sender extends Common {
+  readonly ship: Ship;
+  /** null: it is of no profile. */
+  readonly profile: ProfileSender | null;
 }
 
 export class EndpointRuntime {
@@ -72,14 +64,34 @@ export class EndpointRuntime {
   }
 
   /**
-   * One attempt, encrypted if the endpoint wants that, then signed over what is sent. Only encryption makes it wait.
+   * One attempt, in the form of the endpoint's scheme and encrypted if it wants that. A promise when that takes time, or when
+   * the answer has to be judged: see `judged`.
    * @throws when a secret cannot be opened
    */
   shipment(cargo: Cargo, wallMs: number): Shipment | Promise<Shipment> {
     this.#sender ??= this.#open();
-    const { encrypt } = this.#sender;
-    if (encrypt === null) return this.#signed(this.#sender, cargo, PLAIN_CONTENT_TYPE, wallMs);
-    return this.#encrypted(this.#sender, encrypt, cargo, wallMs);
+    return this.#sender.ship(cargo, wallMs);
+  }
+
+  /** A 2xx without the acknowledgement that the scheme insists on is no success. */
+  judged(receipt: Receipt): Receipt {
+    const { outcome, responseBody } = receipt;
+    const isAcknowledged = this.#sender?.profile?.isAcknowledged ?? null;
+    if (isAcknowledged === null || outcome.kind !== "succeeded") return receipt;
+    const { status, control } = outcome;
+    const body = Buffer.from(responseBody ?? []).toString("utf8");
+    if (isAcknowledged({ status, body }, Date.now())) return receipt;
+    return {
+      ...receipt,
+      outcome: { kind: "rejected", status, cause: "unacknowledged", retryAfterMs: null, control },
+    };
+  }
+
+  /** A question of the profile's own for the ownership check; null: it has none. @throws when a secret cannot be opened */
+  inquire(challenge: string, wallMs: number): Asked | null {
+    this.#sender ??= this.#open();
+    const { profile, url } = this.#sender;
+    return profile?.ask?.({ challenge, url, timestampSeconds: Math.floor(wallMs / 1000) }) ?? null;
   }
 
   /** What goes with a request that carries nothing: the headers that every attempt has, without a signature. */
@@ -88,43 +100,40 @@ export class EndpointRuntime {
     return this.#sender;
   }
 
-  async #encrypted(sender: Sender, encrypt: Encrypt, cargo: Cargo, wallMs: number): Promise<Shipment> {
-    const payload = await encrypt(cargo.payload);
-    return this.#signed(sender, { ...cargo, payload }, ENCRYPTED_CONTENT_TYPE, wallMs);
-  }
-
-  #signed(sender: Sender, cargo: Cargo, contentType: string, wallMs: number): Shipment {
-    const { eventId: id, payload: body, hops } = cargo;
-    const { url, timeoutMs } = this.endpoint;
-    const timestampSeconds = Math.floor(wallMs / 1000);
-    const headers: Headers = {
-      ...sender.headers,
-      "webhook-id": id,
-      "webhook-timestamp": String(timestampSeconds),
-      "posthorn-hops": hops === 0 ? "1" : String(hops + 1),
-    };
-    if (contentType !== PLAIN_CONTENT_TYPE) headers["content-type"] = contentType;
-    sender.sign({ id, method: "POST", url, body, contentType, wallMs, timestampSeconds }, headers);
-    if (sender.access === undefined) return { url, headers, body, timeoutMs };
-    return { url, headers, body, timeoutMs, access: sender.access };
-  }
-
   #open(): Sender {
     const { endpoint, sealedHeaders, sealedCredentials } = this.config;
     const { appId, id, authentication, encryption, verification } = endpoint;
     const custom = openHeaders(this.#vault, appId, id, sealedHeaders);
     const credentials = openCredentials(this.#vault, appId, id, sealedCredentials);
-    return {
+    const common: Common = {
+      url: endpoint.url,
+      timeoutMs: endpoint.timeoutMs,
       headers: {
         ...Object.fromEntries(Object.entries(custom).map(([name, value]) => [name.toLowerCase(), value])),
         ...authenticationHeaders(authentication, credentials?.authentication ?? null),
         // CloudEvents' Web Hooks 4.1: with the consent that was given each delivery names who asked for it.
         ...(verification?.origin ? { "webhook-request-origin": verification.origin } : {}),
       },
-      sign: signerOf(endpoint.scheme, this.#material()),
-      encrypt: encryption === null ? null : encryptOf(encryption, credentials?.encryptionKey ?? null),
       access: accessOf(endpoint, credentials),
     };
+    if (isProfile(endpoint.scheme)) {
+      const [current, ...old] = this.#profileSecrets();
+      if (current === undefined) throw new Error(`Endpoint ${id} has no secret to sign with.`);
+      const profile = profileNamed(endpoint.scheme).open([current, ...old]);
+      return { ...common, ship: shipInForm(common, profile), profile };
+    }
+    const encrypt = encryption === null ? null : encryptOf(encryption, credentials?.encryptionKey ?? null);
+    const sign = signerOf(endpoint.scheme, this.#material());
+    const ship = encrypt === null ? shipSigned(common, sign) : shipEncrypted(common, sign, encrypt);
+    return { ...common, ship, profile: null };
+  }
+
+  #profileSecrets(): ProfileSecret[] {
+    const { endpoint, secrets } = this.config;
+    return secrets.map(({ sealed, expiresAtMs }) => ({
+      text: openSecret(this.#vault, endpoint.appId, endpoint.id, sealed),
+      expiresAtMs: expiresAtMs ?? Number.POSITIVE_INFINITY,
+    }));
   }
 
   #material(): SigningMaterial {

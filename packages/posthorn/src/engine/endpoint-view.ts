@@ -1,9 +1,11 @@
 /** An endpoint as it is shown: to its owner, and in the audit log. Neither holds a secret. */
 import type { Endpoint } from "../domain/endpoint.ts";
+import { isProfile, type Scheme } from "../domain/scheme.ts";
 import type { Vault } from "../security/vault.ts";
 import type { EndpointConfig, EndpointRow } from "../store/store.ts";
 import { publicKeysOf } from "./endpoint-secrets.ts";
 import type { EndpointView } from "./engine.ts";
+import { profileNamed } from "./profiles.ts";
 import { openHeaders } from "./sealing.ts";
 
 /** A certificate that ends sooner is worth a warning: a month is enough to get another one. */
@@ -27,7 +29,25 @@ export function viewOf(vault: Vault, row: EndpointRow): EndpointView {
   };
 }
 
-function warningsOf({ clientCertificate }: EndpointConfig["endpoint"]): string[] {
+function warningsOf({ scheme, clientCertificate }: EndpointConfig["endpoint"]): string[] {
+  return [...strengthWarnings(scheme), ...certificateWarnings(clientCertificate)];
+}
+
+function strengthWarnings(scheme: Scheme): string[] {
+  if (!isProfile(scheme)) return [];
+  switch (profileNamed(scheme).strength) {
+    case "weak":
+      return [
+        `The scheme ${scheme} signs with a hash that is weak by today's measure. Let the URL be https.`,
+      ];
+    case "token":
+      return [`The scheme ${scheme} sends its secret along and signs nothing. Let the URL be https.`];
+    default:
+      return [];
+  }
+}
+
+function certificateWarnings(clientCertificate: Endpoint["clientCertificate"]): string[] {
   if (clientCertificate === null) return [];
   const { notAfterMs } = clientCertificate;
   const end = new Date(notAfterMs).toISOString();

@@ -15,17 +15,26 @@ import {
 import { compileEventTypePatterns } from "../domain/event-types.ts";
 import { compileFilter, FilterSyntaxError } from "../domain/filter.ts";
 import { parseInput } from "../domain/input.ts";
+import type { GivenSecrets } from "../domain/scheme.ts";
 import type { Vault } from "../security/vault.ts";
 import type { EndpointRow, Store } from "../store/store.ts";
 import type { Transport } from "../transports/transport.ts";
 import { auditEntry, difference } from "./acting.ts";
 import { type AccessChange, changedCredentials, readAccess, refuseTwice } from "./credentials.ts";
-import { type Edit, type EndpointEdits, type EndpointFields, targetOf } from "./endpoint-edits.ts";
-import { newSecrets, refuseUnused, revealed, rotated, withMissing } from "./endpoint-secrets.ts";
+import {
+  changedMeanwhile,
+  type Edit,
+  type EndpointEdits,
+  type EndpointFields,
+  targetOf,
+} from "./endpoint-edits.ts";
+import { newSecrets, overlapMsOf, refuseUnused, revealed, rotated, withMissing } from "./endpoint-secrets.ts";
 import { auditedOf, viewOf } from "./endpoint-view.ts";
 import type { EndpointAction, EndpointSecrets, Endpoints, EndpointView, PageQuery } from "./engine.ts";
 import { fieldsUnderPolicy } from "./ownership.ts";
 import type { OwnershipChecks } from "./ownership-checks.ts";
+import { refuseBesideProfile } from "./profile-rules.ts";
+import { withKeyMade } from "./profile-secrets.ts";
 import { openCredentials, openHeaders, sealCredentials, sealHeaders } from "./sealing.ts";
 import { pageOf } from "./window.ts";
 
@@ -49,7 +58,14 @@ export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "re
     const { vault, transport, edits, checks } = this.#needs;
     const app = await edits.app(appReference);
     const given = parseInput(endpointCreateSchema, input);
-    const { secret, signingKey, headers, authentication, clientCertificate, ...rest } = given;
+    const {
+      secret: _secret,
+      signingKey: _signingKey,
+      headers,
+      authentication,
+      clientCertificate,
+      ...rest
+    } = given;
     const { certificateAuthorities, encryption, ...settings } = rest;
     refuseUnused(given.scheme, given);
     await this.#refuseBeyondLimit(app);
@@ -75,7 +91,7 @@ export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "re
     const { id, appId } = endpoint;
     const row = await edits.create({
       endpoint,
-      secrets: newSecrets(vault, endpoint, { secret, signingKey }),
+      secrets: newSecrets(vault, endpoint, await withKeyMade(given.scheme, given)),
       sealedHeaders: sealHeaders(vault, appId, id, headers ?? {}),
       sealedCredentials: sealCredentials(vault, appId, id, changedCredentials(null, access)),
     });
@@ -98,8 +114,14 @@ export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "re
     const given = parseInput(endpointUpdateSchema, input);
     const policy = checks.policyOf(await edits.app(appReference));
     const access = await readAccess(given, transport);
+    const before =
+      given.scheme === undefined ? undefined : (await edits.row(appReference, reference)).endpoint;
+    // An RSA key takes a tenth of a second to make: not for an endpoint that has one, or does not exist.
+    const isChange = before !== undefined && before.scheme !== given.scheme;
+    const made = isChange ? await withKeyMade(given.scheme ?? "standard", {}) : {};
     const row = await edits.edit(appReference, reference, (found) => {
-      const edit = this.#changed(found, given, access);
+      if (before !== undefined && before.scheme !== found.endpoint.scheme) throw changedMeanwhile(reference);
+      const edit = this.#changed(found, given, access, made);
       return { ...edit, endpoint: fieldsUnderPolicy(found.endpoint, edit.endpoint, policy) };
     });
     return this.#shown(row);
@@ -109,6 +131,7 @@ export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "re
     row: EndpointRow,
     given: EndpointUpdateInput,
     access: AccessChange,
+    made: GivenSecrets,
   ): Edit & { endpoint: EndpointFields } {
     const { vault } = this.#needs;
     const { endpoint: before, sealedCredentials } = row;
@@ -124,12 +147,14 @@ export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "re
     this.#check(endpoint, headersNow);
     const credentials = changedCredentials(openCredentials(vault, appId, id, sealedCredentials), access);
     // The log says that these were given anew, since what differs in them is not in it.
-    const replaced = SEALED_FIELDS.filter((name) => given[name] !== undefined);
+    const replaced: string[] = SEALED_FIELDS.filter((name) => given[name] !== undefined);
+    const secrets = withMissing(vault, endpoint, row, made);
+    if (secrets.every((each) => !row.secrets.includes(each))) replaced.push("secret");
     return {
       action: "endpoint.update",
       ...(replaced.length === 0 ? {} : { note: { replaced } }),
       endpoint,
-      secrets: withMissing(vault, endpoint, row.secrets),
+      secrets,
       ...(headers === undefined ? {} : { sealedHeaders: sealHeaders(vault, appId, id, headersNow) }),
       ...(Object.keys(access.credentials).length === 0
         ? {}
@@ -156,13 +181,18 @@ export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "re
 
   async rotateSecret(app: string, reference: string, input: unknown): Promise<EndpointSecrets> {
     const { vault, edits } = this.#needs;
-    const { secret, signingKey, overlapSeconds } = parseInput(secretRotateSchema, input ?? {});
+    const { overlapSeconds, ...given } = parseInput(secretRotateSchema, input ?? {});
+    const { endpoint: before } = await edits.row(app, reference);
+    refuseUnused(before.scheme, given);
+    const ready = await withKeyMade(before.scheme, given);
     const row = await edits.edit(app, reference, ({ endpoint, secrets }) => {
-      refuseUnused(endpoint.scheme, { secret, signingKey });
+      // What it needs was made ready for another scheme.
+      if (endpoint.scheme !== before.scheme) throw changedMeanwhile(reference);
+      const overlapMs = overlapMsOf(endpoint.scheme, overlapSeconds);
       return {
         action: "secret.rotate",
-        note: { overlapSeconds },
-        secrets: rotated(vault, endpoint, secrets, { secret, signingKey, overlapMs: overlapSeconds * 1000 }),
+        note: { overlapSeconds: overlapMs / 1000 },
+        secrets: rotated(vault, endpoint, secrets, { ...ready, overlapMs }),
       };
     });
     // The key of the encryption is not new: see `secret`.
@@ -211,6 +241,7 @@ export class EndpointResources implements Omit<Endpoints, "grant" | "test" | "re
   #check(endpoint: EndpointFields, headers: Readonly<Record<string, string>>): void {
     this.#needs.transport.checkUrl(endpoint.url);
     refuseTwice(endpoint.authentication, headers);
+    refuseBesideProfile(endpoint, headers);
     compileEventTypePatterns(endpoint.eventTypes);
     if (endpoint.filter === null) return;
     try {

@@ -84,9 +84,9 @@ export interface Apps {
 
 /** What an endpoint's deliveries are signed and encrypted with, as its owner may see it. */
 export interface EndpointSecrets {
-  /** `whsec_...`; null: its scheme signs with a key alone. */
+  /** `whsec_...`, or what a sender profile has in its place: text, JSON where it has parts; null: its scheme signs with a key alone. */
   readonly secret: string | null;
-  /** `whpk_...`, to verify with; null: its scheme signs with a secret alone. */
+  /** `whpk_...`, or PEM of an RSA key, to verify with; null: its scheme signs with a secret alone. */
   readonly publicKey: string | null;
   /** Of `dir` encryption: base64url of 32 bytes. */
   readonly encryptionKey: string | null;

@@ -6,9 +6,12 @@ import { randomBytes } from "node:crypto";
 import { unreachable } from "../base/errors.ts";
 import type { AttemptOutcome } from "../domain/attempt.ts";
 import type { OwnershipPolicy } from "../domain/ownership.ts";
+import { buildPayload } from "../domain/payload.ts";
+import { isProfile } from "../domain/scheme.ts";
 import { type ShownOutcome, shownOutcome } from "../domain/shown-outcome.ts";
 import type { Question, Reply, Transport } from "../transports/transport.ts";
 import type { EndpointRuntime } from "./endpoint-runtime.ts";
+import type { Asked } from "./profile.ts";
 
 /** `detail` is for the audit log alone: what an app's owner sees tells blocked, refused and unknown addresses not apart. */
 export type Verdict =
@@ -58,9 +61,14 @@ const NAMELESS: Verdict = {
 
 // ---- challenge ----------------------------------------------------------------------------------------------------
 
-/** As a delivery, signed; else as a query parameter, for receivers that take GET for such questions. */
+/**
+ * As the endpoint's profile asks, where it has a question of its own. Else as a delivery, signed; then as a query parameter, for
+ * receivers that take GET for such questions.
+ */
 async function challenge(asking: Asking): Promise<Verdict> {
   const value = randomBytes(CHALLENGE_BYTES).toString("base64url");
+  const asked = asking.runtime.inquire(value, Date.now());
+  if (asked !== null) return inquiry(asking, asked, value);
   const posted = await asking.transport.ask(await posting(asking, value));
   if (!hasAnswered(posted.outcome)) return unanswered(posted.outcome);
   if (comesBack(posted, value)) return { kind: "consents", grantedPerMinute: null };
@@ -74,8 +82,30 @@ async function challenge(asking: Asking): Promise<Verdict> {
   };
 }
 
+async function inquiry(asking: Asking, asked: Asked, value: string): Promise<Verdict> {
+  const { isAcknowledged, headers, ...question } = asked;
+  const bare = bareQuestion(asking, asked.method);
+  const reply = await asking.transport.ask({
+    ...bare,
+    ...question,
+    headers: { ...bare.headers, ...headers },
+  });
+  if (!hasAnswered(reply.outcome)) return unanswered(reply.outcome);
+  const consents = isAcknowledged
+    ? asking.runtime.judged({ outcome: reply.outcome, durationMs: 0, responseBody: reply.body }).outcome
+        .kind === "succeeded"
+    : comesBack(reply, value);
+  if (consents) return { kind: "consents", grantedPerMinute: null };
+  const { scheme } = asking.runtime.endpoint;
+  return fails(`It answered ${statusOf(reply)}, and not as the URL check of ${scheme} is answered.`, reply);
+}
+
+/** In the form of its scheme, as an event is. */
 async function posting({ runtime }: Asking, value: string): Promise<Question> {
-  const payload = Buffer.from(JSON.stringify({ type: VERIFICATION_TYPE, challenge: value }));
+  const question = Buffer.from(JSON.stringify({ type: VERIFICATION_TYPE, challenge: value }));
+  const payload = isProfile(runtime.endpoint.scheme)
+    ? buildPayload(VERIFICATION_TYPE, new Date().toISOString(), question).bytes
+    : question;
   // No event has this id: it names the question, so that a receiver that deduplicates answers each of them.
   const eventId = `verify_${randomBytes(12).toString("hex")}`;
   const shipment = await runtime.shipment({ eventId, payload, hops: 0 }, Date.now());
@@ -160,7 +190,7 @@ export function rateOf(text: string): number | null | undefined {
 
 // ---- both ---------------------------------------------------------------------------------------------------------
 
-function bareQuestion({ runtime }: Asking, method: "GET" | "OPTIONS"): Question {
+function bareQuestion({ runtime }: Asking, method: Question["method"]): Question {
   const { url, timeoutMs } = runtime.endpoint;
   const { headers, access } = runtime.bare;
   return { method, url, headers, body: null, timeoutMs, ...(access === undefined ? {} : { access }) };

@@ -1,10 +1,11 @@
 /**
- * One small signer per scheme. Each adds to the headers of one attempt what a verifier of its scheme reads; `webhook-id`
+ * One small signer per scheme of our own. Each adds to the headers of one attempt what a verifier of its scheme reads; `webhook-id`
  * and `webhook-timestamp` stand there already.
  */
 import { type StandardKey, type StandardSecret, signHttpMessage, signStandard } from "@posthorn/receiver";
 import { unreachable } from "../base/errors.ts";
-import type { Scheme } from "../domain/endpoint.ts";
+import type { Scheme, SignatureScheme } from "../domain/scheme.ts";
+import { profileNamed } from "./profiles.ts";
 
 /** How long a signature of HTTP Message Signatures counts: as long as a receiver takes a timestamp of Standard Webhooks. */
 const EXPIRES_AFTER_SECONDS = 300;
@@ -44,12 +45,14 @@ export function signsWith(scheme: Scheme): { readonly secret: boolean; readonly 
       return { secret: false, key: true };
     case "standard-both":
       return { secret: true, key: true };
-    default:
-      return unreachable(scheme, "scheme");
+    default: {
+      const isKey = profileNamed(scheme).secret.kind === "key";
+      return { secret: !isKey, key: isKey };
+    }
   }
 }
 
-export function signerOf(scheme: Scheme, material: SigningMaterial): Signer {
+export function signerOf(scheme: SignatureScheme, material: SigningMaterial): Signer {
   switch (scheme) {
     case "standard":
       return (request, headers) => {

@@ -16,11 +16,9 @@ export function outcomeColumns(outcome: AttemptOutcome): OutcomeColumns {
         facts: outcome.control === null ? null : JSON.stringify({ control: outcome.control }),
       };
     case "rejected": {
-      const { status, retryAfterMs, control } = outcome;
-      return {
-        status,
-        facts: retryAfterMs === null && control === null ? null : JSON.stringify({ retryAfterMs, control }),
-      };
+      const { status, retryAfterMs, control, cause } = outcome;
+      const isPlain = retryAfterMs === null && control === null && cause === undefined;
+      return { status, facts: isPlain ? null : JSON.stringify({ retryAfterMs, control, cause }) };
     }
     case "timed_out":
       return { status: null, facts: JSON.stringify({ phase: outcome.phase }) };
@@ -46,6 +44,7 @@ export function outcomeOf(kind: OutcomeKind, status: number | null, facts: strin
         status: status ?? 0,
         retryAfterMs: known.retryAfterMs ?? null,
         control: known.control ?? null,
+        ...(known.cause === undefined ? {} : { cause: known.cause }),
       };
     case "timed_out":
       return { kind, phase: known.phase };

@@ -56,7 +56,7 @@ const attemptView = z
     outcome: z
       .looseObject({ kind: z.enum(OUTCOME_KINDS) })
       .describe(
-        "`succeeded` and `rejected` have `status` and `control`, `rejected` also `retryAfterMs`, `timed_out` has `phase`, `unreachable` has `cause` and `detail`, `invalid` has `detail`. To the key of an app every cause by which nobody was reached is `unreachable`",
+        "`succeeded` and `rejected` have `status` and `control`, `rejected` also `retryAfterMs`, and the `cause` `unacknowledged` for a 2xx whose body is not the answer that the endpoint's scheme insists on, `timed_out` has `phase`, `unreachable` has `cause` and `detail`, `invalid` has `detail`. To the key of an app every cause by which nobody was reached is `unreachable`",
       ),
     responseBody: z.string().nullable().describe("The first 4 KiB of the answer, read as UTF-8"),
   })

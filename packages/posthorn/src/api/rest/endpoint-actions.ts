@@ -9,8 +9,16 @@ import { json, MANAGE_APP, NO_STORE, type Route, route } from "./route.ts";
 
 const secretsView = z
   .object({
-    secret: z.string().nullable().describe("`whsec_...`; null: the scheme signs with a key alone"),
-    publicKey: z.string().nullable().describe("`whpk_...`; null: the scheme signs with a secret alone"),
+    secret: z
+      .string()
+      .nullable()
+      .describe(
+        "`whsec_...`, or what a sender profile has in its place: text, JSON where it has parts; null: the scheme signs with a key alone",
+      ),
+    publicKey: z
+      .string()
+      .nullable()
+      .describe("`whpk_...`, or PEM for `alipay`; null: the scheme signs with a secret alone"),
     encryptionKey: z
       .string()
       .nullable()

@@ -7,9 +7,9 @@ import {
   ENDPOINT_STATUSES,
   type Endpoint,
   ORDERINGS,
-  SCHEMES,
 } from "../../domain/endpoint.ts";
 import { OWNERSHIP_POLICIES, type Verification } from "../../domain/ownership.ts";
+import { SCHEMES } from "../../domain/scheme.ts";
 import type { EndpointView, PublicKeyView } from "../../engine/engine.ts";
 import { iso, maybeTimeView, timeView } from "./route.ts";
 

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { messageOf } from "../../base/errors.ts";
-import { DEAD_LETTER_POLICIES, ORDERINGS, SCHEMES } from "../../domain/endpoint.ts";
+import { DEAD_LETTER_POLICIES, ORDERINGS } from "../../domain/endpoint.ts";
+import { SCHEMES } from "../../domain/scheme.ts";
 import { listOf, numberOf, wholeNumberOf } from "../client/options.ts";
 
 export interface EndpointFlags {
@@ -25,7 +26,18 @@ export interface EndpointFlags {
 }
 
 /** What `--access` may hold: it has secrets in it, and a command line stands in the list of processes. */
-const ACCESS_FIELDS = ["authentication", "clientCertificate", "certificateAuthorities", "encryption"];
+const ACCESS_FIELDS = [
+  "authentication",
+  "clientCertificate",
+  "certificateAuthorities",
+  "encryption",
+  "secret",
+  "signingKey",
+];
+
+export const SECRET_HELP =
+  "whsec_..., or as the scheme has it, JSON where it has parts; made for you unless given";
+export const KEY_HELP = "whsk_..., or PEM for alipay; made for you unless given";
 
 export function withEndpointOptions(command: Command): Command {
   return command
@@ -54,10 +66,13 @@ export function withEndpointOptions(command: Command): Command {
       ),
     )
     .addOption(
-      new Option("--scheme <scheme>", "how requests are signed (default: standard)").choices(SCHEMES),
+      new Option(
+        "--scheme <scheme>",
+        "how requests are signed, or whose form they have (default: standard)",
+      ).choices(SCHEMES),
     )
-    .option("--secret <secret>", "whsec_...; made for you unless given")
-    .option("--signing-key <key>", "whsk_...; made for you unless given")
+    .option("--secret <secret>", SECRET_HELP)
+    .option("--signing-key <key>", KEY_HELP)
     .option(
       "--access <file>",
       `JSON with what the receiver asks for, any of ${ACCESS_FIELDS.join(", ")}`,

@@ -12,7 +12,13 @@ import {
 } from "../client/list.ts";
 import { type ClientFlags, clientOf, numberOf, withClientOptions } from "../client/options.ts";
 import { command } from "../command.ts";
-import { type EndpointFlags, endpointBody, withEndpointOptions } from "./endpoint-options.ts";
+import {
+  type EndpointFlags,
+  endpointBody,
+  KEY_HELP,
+  SECRET_HELP,
+  withEndpointOptions,
+} from "./endpoint-options.ts";
 
 interface Endpoint {
   id: string;
@@ -75,6 +81,7 @@ function create(): Command {
   const made = command("create", "make an endpoint", [
     "endpoints create shop http://127.0.0.1:3000/hooks",
     "endpoints create shop https://example.com/hooks --type order.created --retry-schedule 5,60,600",
+    "endpoints create shop https://example.com/hooks --scheme github",
   ])
     .argument("<app>", "id or uid")
     .argument("<url>", "where to send");
@@ -147,9 +154,13 @@ function secret(): Command {
 
 function rotate(): Command {
   return one("rotate", "change the signing secret and print the new one; the old one signs along for a while")
-    .option("--secret <secret>", "whsec_...; made for you unless given")
-    .option("--signing-key <key>", "whsk_...; made for you unless given")
-    .option("--overlap-seconds <seconds>", "how long the old one signs along (default: a day)", numberOf)
+    .option("--secret <secret>", SECRET_HELP)
+    .option("--signing-key <key>", KEY_HELP)
+    .option(
+      "--overlap-seconds <seconds>",
+      "how long the old one signs along (default: a day, where the scheme allows that)",
+      numberOf,
+    )
     .action(
       async (
         app: string,

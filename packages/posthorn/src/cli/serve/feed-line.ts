@@ -26,7 +26,7 @@ function outcomeText(outcome: AttemptOutcome): string {
     case "succeeded":
       return colour("green", `✓ ${outcome.status}`);
     case "rejected":
-      return colour("red", `✗ ${outcome.status}`);
+      return colour("red", `✗ ${outcome.status}${outcome.cause === undefined ? "" : ` ${outcome.cause}`}`);
     case "timed_out":
       return colour("red", `✗ timeout (${outcome.phase})`);
     case "unreachable":

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type EndpointId, newAppId, newId } from "../../base/ids.ts";
-import type { EndpointAccess, Scheme } from "../../domain/endpoint.ts";
+import type { EndpointAccess } from "../../domain/endpoint.ts";
 import { NO_APP_LIMITS } from "../../domain/limits.ts";
+import type { Scheme } from "../../domain/scheme.ts";
 import type { SealedSecret } from "../store.ts";
 import { fingerprint, HOUR, type TestApp, type World } from "./world.conformance.ts";
 
@@ -119,6 +120,8 @@ export function accessStories(world: () => World): void {
   test("public keys: those that deliveries are signed with now, in the order of endpoints", async () => {
     const [app, other] = [await world().app(), await world().app()];
     const nowMs = (await world().store.read.find("app", { id: app.id }))?.createdAtMs ?? 0;
+    // In the form of another sender, which has no public key: it takes no place in a page.
+    for (const scheme of ["github", "alipay"] as const) await signing(app, scheme, [secret()]);
     const both = await signing(app, "standard-both", [secret(), key("a")]);
     const rotated = await signing(app, "http-message", [
       key("b"),

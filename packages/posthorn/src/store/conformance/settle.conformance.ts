@@ -48,6 +48,7 @@ export function settleStories(world: () => World): void {
     const outcomes: AttemptOutcome[] = [
       { kind: "succeeded", status: 204, control: "abort-message" },
       { kind: "rejected", status: 429, retryAfterMs: 1500, control: "disable" },
+      { kind: "rejected", status: 200, cause: "unacknowledged", retryAfterMs: null, control: null },
       { kind: "timed_out", phase: "connect" },
       { kind: "unreachable", cause: "dns", detail: "ENOTFOUND" },
       { kind: "invalid", detail: "the secret cannot be opened" },
@@ -64,7 +65,7 @@ export function settleStories(world: () => World): void {
     );
     assert.deepEqual(
       attempts.map(({ number }) => number),
-      [1, 2, 3, 4, 5],
+      [1, 2, 3, 4, 5, 6],
     );
   });
 

@@ -7,8 +7,8 @@ import type {
   Endpoint,
   EndpointStatus,
   Ordering,
-  Scheme,
 } from "../../../domain/endpoint.ts";
+import type { Scheme } from "../../../domain/scheme.ts";
 import { accessOf } from "../../access.ts";
 import type {
   AppConfig,

@@ -1,5 +1,6 @@
 /** The public keys that deliveries are signed with. */
 import type { AppId, EndpointId } from "../../../base/ids.ts";
+import { KEY_SCHEMES } from "../../../domain/scheme.ts";
 import type { PublicKeyRecord } from "../../store.ts";
 import type { Context } from "../context.ts";
 import { secretsOf } from "./endpoints.ts";
@@ -12,6 +13,9 @@ interface Row {
   readonly nowMs: number;
 }
 
+/** As the index has them. */
+const SCHEMES = KEY_SCHEMES.map((scheme) => `'${scheme}'`).join(", ");
+
 /** Each endpoint has one at least; at most `limit` keys in all. */
 export async function publicKeys(
   { connections }: Context,
@@ -21,7 +25,7 @@ export async function publicKeys(
   const ofApp = appId === undefined ? "" : `AND p.app_id = ${values.add(appId)}`;
   const text = `SELECT p.id AS "endpointId", p.app_id AS "appId", p.secrets, posthorn.now_ms() AS "nowMs"
     FROM posthorn.endpoints p
-    WHERE p.scheme <> 'standard' AND p.removed_at_ms IS NULL ${ofApp} ORDER BY p.id LIMIT ${values.add(limit)}`;
+    WHERE p.scheme IN (${SCHEMES}) AND p.removed_at_ms IS NULL ${ofApp} ORDER BY p.id LIMIT ${values.add(limit)}`;
   const rows = await connections.runSafely<Row>("read", { text }, values.list);
   return rows.flatMap(keysOf).slice(0, limit);
 }

@@ -1,5 +1,6 @@
 /** Public keys that deliveries are signed with: what receivers verify them by. */
 import type { AppId } from "../../../base/ids.ts";
+import { KEY_SCHEMES } from "../../../domain/scheme.ts";
 import type { PublicKeyRecord } from "../../store.ts";
 import { type Query, query } from "../statement.ts";
 import type { Reading } from "./reading.ts";
@@ -7,8 +8,8 @@ import type { Reading } from "./reading.ts";
 const COLUMNS =
   "p.id AS endpointId, a.id AS appId, s.public_key AS publicKey, s.expires_at_ms AS expiresAtMs";
 const JOINED = "JOIN apps a ON a.seq = p.app_seq JOIN endpoint_secrets s ON s.endpoint_seq = p.seq";
-const WANTED =
-  "p.scheme <> 'standard' AND p.removed_at_ms IS NULL AND s.public_key IS NOT NULL AND ifnull(s.expires_at_ms, 9e15) > ?1";
+const SCHEMES = KEY_SCHEMES.map((scheme) => `'${scheme}'`).join(", ");
+const WANTED = `p.scheme IN (${SCHEMES}) AND p.removed_at_ms IS NULL AND s.public_key IS NOT NULL AND ifnull(s.expires_at_ms, 9e15) > ?1`;
 const IN_ORDER = "ORDER BY p.id, s.position LIMIT ?2";
 
 export class PublicKeys {

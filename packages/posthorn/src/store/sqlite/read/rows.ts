@@ -19,13 +19,13 @@ import type {
   Endpoint,
   EndpointStatus,
   Ordering,
-  Scheme,
 } from "../../../domain/endpoint.ts";
 import type { EventType } from "../../../domain/event-type.ts";
 import type { KeyRole } from "../../../domain/key.ts";
 import type { Node } from "../../../domain/node.ts";
 import type { OwnershipPolicy } from "../../../domain/ownership.ts";
 import type { ReplayState } from "../../../domain/replay.ts";
+import type { Scheme } from "../../../domain/scheme.ts";
 import { accessOf } from "../../access.ts";
 import { type AuditColumns, auditEntryOf } from "../../audit-columns.ts";
 import { outcomeOf } from "../../outcome.ts";
