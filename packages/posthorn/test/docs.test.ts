@@ -19,7 +19,7 @@ describe("the documents", () => {
   }
 
   test("ARCHITECTURE.md names files and folders that are there", () => {
-    const places = ["", "packages/posthorn", "packages/posthorn/src"];
+    const places = ["", "packages/posthorn", "packages/posthorn/src", "packages/receiver/src"];
     const named = [
       ...read("ARCHITECTURE.md").matchAll(/`([\w.-]+(?:\/[\w.-]*)+|[\w.-]+\.(?:ts|md|db|sql))`/g),
     ].map(([, name = ""]) => name);

@@ -32,10 +32,13 @@ test("README.zh-CN.md has the same snippets", () => {
 
 test("each snippet of the README works as printed", { timeout: 60_000 }, async () => {
   layFolder();
-  const [serverPort, receiverPort] = [await freePort(), await freePort()];
+  const [serverPort, receiverPort, hooksPort] = [await freePort(), await freePort(), await freePort()];
   const environment = readersEnvironment({ POSTHORN_URL: `http://127.0.0.1:${serverPort}` });
   const asPrinted = (snippet: Snippet) =>
-    snippet.text.replaceAll("8071", String(serverPort)).replaceAll("3000", String(receiverPort));
+    snippet.text
+      .replaceAll("8071", String(serverPort))
+      .replaceAll("3000", String(receiverPort))
+      .replaceAll("9000", String(hooksPort));
   let said = "";
   let received = "";
 
@@ -50,6 +53,8 @@ test("each snippet of the README works as printed", { timeout: 60_000 }, async (
       receiver.stdout?.on("data", (chunk) => {
         received += chunk;
       });
+    } else if (text.includes("posthorn receive ")) {
+      await start(["sh", "-ec", text], environment, /listens on http/);
     } else {
       const { stdout } = await run("sh", ["-ec", text], { cwd: folder, env: environment }).catch((error) => {
         throw new Error(`${error.message}\nThe server and the receiver said:\n${log}`);
@@ -62,7 +67,8 @@ test("each snippet of the README works as printed", { timeout: 60_000 }, async (
   assert.match(said, /^id +ep_/m, "the endpoint was made");
   assert.match(said, /^dlv_\w+ +order\.created .* delivered +1 /m, "the delivery is shown as delivered");
   assert.match(said, /\{"id":"evt_\w+","duplicate":false,"deliveries":1,"fanOut":"done"\}/, "curl published");
-  assert.match(said, /kind: 'succeeded', status: 204/, "the embedded engine delivered");
+  assert.match(said, /kind: 'succeeded', status: 200/, "the embedded engine delivered");
+  assert.match(said, /^HTTP\/1\.1 200 OK/m, "posthorn receive took what was signed");
   for (const data of ['{"order": 1, "total": 12.50}', '{"order": 2, "total": 7.00}', '{"order":3}']) {
     assert.ok(received.includes(`"data":${data}}`), `the receiver got ${data} byte for byte: ${received}`);
   }

@@ -21,24 +21,37 @@ import { publishCommand } from "./commands/publish.ts";
 import { redeliverCommand } from "./commands/redeliver.ts";
 import { replayCommand } from "./commands/replay.ts";
 import { restoreCommand } from "./commands/restore.ts";
+import { signCommand } from "./commands/sign.ts";
 import { storeCommand } from "./commands/store.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { CliError, EXIT_CODES, EXIT_CODES_HELP, exitCodeOf } from "./exit-code.ts";
 import { colour, say } from "./output/output.ts";
 
-/** Commands that load the server: only when they are called, so that the others answer at once. */
+/** Commands that load the server, or what a receiver writes to: only when they are called, so that the others answer at once. */
 const HEAVY = [
   {
+    group: "Server:",
     name: "dev",
     description: "serve for development: endpoints on this machine, each delivery as it happens",
     examples: ["dev", "dev --port 9000"],
     load: () => import("./commands/dev.ts"),
   },
   {
+    group: "Server:",
     name: "serve",
     description: "run the server",
     examples: ["serve", "serve --host 0.0.0.0 --data-dir /var/lib/posthorn"],
     load: () => import("./commands/serve.ts"),
+  },
+  {
+    group: "Receiving:",
+    name: "receive",
+    description: "receive webhooks of any sender, and insert, append or forward what they bring",
+    examples: [
+      "receive --scheme github --secret-file secret --insert sqlite:orders.db#events --port 9000",
+      "receive --config receive.json",
+    ],
+    load: () => import("./commands/receive.ts"),
   },
 ];
 
@@ -54,8 +67,8 @@ async function program(argv: readonly string[]): Promise<Command> {
     ],
   );
   made.version(version(), "-v, --version").addHelpText("after", `\n${EXIT_CODES_HELP}`);
-  made.commandsGroup("Server:");
-  for (const { name, description, examples, load } of HEAVY) {
+  for (const { group, name, description, examples, load } of HEAVY) {
+    made.commandsGroup(group);
     const empty = command(name, description, examples);
     made.addCommand(argv.includes(name) ? (await load()).fill(empty) : empty);
   }
@@ -91,9 +104,9 @@ function groups(): [group: string, commands: Command[]][] {
         storeCommand(),
         backupCommand(),
         restoreCommand(),
-        verifyCommand(),
       ],
     ],
+    ["Receiving:", [verifyCommand(), signCommand()]],
     ["Proof:", [demoCommand(), benchCommand()]],
   ];
 }
