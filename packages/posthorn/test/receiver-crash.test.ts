@@ -4,8 +4,10 @@ import { runReceiverCrash } from "./receiver-crash.ts";
 
 test("a receiver that is killed again and again has each accepted event in its table exactly once", async (context) => {
   const seed = Math.floor(Math.random() * 2 ** 32);
-  context.diagnostic(`npm run receiver-crash -- --store sqlite --events 300 --kills 3 --seed ${seed}`);
-  const options = { store: "sqlite", events: 300, kills: 3, seed, say: () => {} } as const;
+  context.diagnostic(
+    `npm run receiver-crash -- --store sqlite --mode process --events 300 --kills 3 --seed ${seed}`,
+  );
+  const options = { store: "sqlite", mode: "process", events: 300, kills: 3, seed, say: () => {} } as const;
   const { accepted, rows, lost, repeated, invented, attemptsAgain, quiet } = await runReceiverCrash(options);
   assert.ok(quiet, "deliveries still wait");
   assert.deepEqual(

@@ -1,6 +1,7 @@
-// npm run receiver-crash -- [--events N] [--kills N] [--store sqlite|postgres] [--seed S]: events through a running Posthorn into a table, by
-// `posthorn receive`, which is killed with SIGKILL at random moments and started again. The table has no unique key that could hide a
-// repeat: each accepted event has to stand in it exactly once, because its mark and its row are one commit.
+// npm run receiver-crash -- [--events N] [--kills N] [--store sqlite,postgres] [--mode process,ack-then-process] [--seed S]: events through a
+// running Posthorn into a table, by `posthorn receive`, which is killed with SIGKILL at random moments and started again. The table has no
+// unique key that could hide a repeat: each accepted event has to stand in it exactly once, because its mark (or its place in the inbox) and
+// its row are one commit.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
@@ -23,6 +24,7 @@ import { startPostgres } from "./postgres-server.ts";
 
 export interface ReceiverCrashOptions {
   readonly store: "sqlite" | "postgres";
+  readonly mode: "process" | "ack-then-process";
   readonly events: number;
   readonly kills: number;
   readonly seed: number;
@@ -52,6 +54,7 @@ const RETRY_SCHEDULE = new Array<number>(40).fill(0.1);
 const BATCH = 10;
 const LIFE_MS = { least: 50, most: 450 };
 const QUIET_WITHIN_MS = 240_000;
+const PROCESSED_WITHIN_MS = 30_000;
 /** How long a kill waits for an answer that it can lose: there may be nothing to answer any more. */
 const ANSWER_WITHIN_MS = 500;
 
@@ -73,7 +76,7 @@ export async function runReceiverCrash(options: ReceiverCrashOptions): Promise<R
     const gate = await AnswerGate.listen(port);
     workspace.atEnd(() => gate.close());
     const secret = await createEndpoint(server.client, gate.port);
-    const start = receiverStarter(workspace, { port, secret, table });
+    const start = receiverStarter(workspace, { port, secret, table, mode: options.mode });
     const publishing = publish(server.client, options);
     publishing.catch(() => {});
     const kills = await killAgainAndAgain(start, options, gate);
@@ -81,10 +84,18 @@ export async function runReceiverCrash(options: ReceiverCrashOptions): Promise<R
     options.say("Waiting until nothing is pending ...");
     const quiet = await untilQuiet(server.client, [APP], QUIET_WITHIN_MS);
     const attempts = await attemptsOf(server.client);
+    // What was acknowledged first is processed later.
+    if (options.mode === "ack-then-process") await untilFull(table, accepted.size);
     return { ...judged(accepted, await table.rows()), attemptsAgain: attempts - accepted.size, kills, quiet };
   } finally {
     await workspace.close();
   }
+}
+
+/** Waits no longer than a lost event is worth: the judge counts what is missing. */
+async function untilFull(table: Table, rows: number): Promise<void> {
+  const endMs = performance.now() + PROCESSED_WITHIN_MS;
+  while ((await table.rows()).length < rows && performance.now() < endMs) await wait(100);
 }
 
 function judged(accepted: ReadonlySet<string>, rows: readonly string[]) {
@@ -169,7 +180,11 @@ type Start = () => Promise<ChildProcess>;
 /** `posthorn receive` with a file of settings, always on the same port. */
 function receiverStarter(
   workspace: Workspace,
-  { port, secret, table }: { port: number; secret: string; table: Table },
+  {
+    table,
+    secret,
+    ...settings
+  }: { table: Table; secret: string; port: number; mode: ReceiverCrashOptions["mode"] },
 ): Start {
   const secretFile = workspace.file("secret");
   writeFileSync(secretFile, secret, { mode: 0o600 });
@@ -177,7 +192,7 @@ function receiverStarter(
   const columns = { event_id: "$.id", number: "$.data.number" };
   const insert = { into: table.url, table: TABLE, columns, upsertKey: [] };
   const config = {
-    ...{ scheme: "standard", secretFiles: [secretFile], port, store: table.url },
+    ...{ scheme: "standard", secretFiles: [secretFile], store: table.url, ...settings },
     ...{ deadLetters: workspace.file("dead-letters.ndjson"), handlers: { "*": [{ insert }] } },
   };
   writeFileSync(configFile, JSON.stringify(config), { mode: 0o600 });
@@ -266,15 +281,23 @@ if (import.meta.main) {
     options: {
       events: { type: "string", default: "10000" },
       kills: { type: "string", default: "20" },
-      store: { type: "string" },
+      store: { type: "string", default: "sqlite,postgres" },
+      mode: { type: "string", default: "process,ack-then-process" },
       seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 32)) },
     },
   });
-  const stores = (values.store?.split(",") ?? ["sqlite", "postgres"]) as ("sqlite" | "postgres")[];
-  for (const store of stores) {
-    const wish = { events: Number(values.events), kills: Number(values.kills), seed: Number(values.seed) };
-    console.log(`${store}: ${wish.events} events, ${wish.kills} kills, seed ${wish.seed}`);
-    const result = await runReceiverCrash({ ...wish, store, say: (text) => console.error(text) });
+  const { store, mode, ...numbers } = values;
+  const wish = {
+    events: Number(numbers.events),
+    kills: Number(numbers.kills),
+    seed: Number(numbers.seed),
+    say: (text: string) => console.error(text),
+  };
+  const pairs = store.split(",").flatMap((one) => mode.split(",").map((other) => [one, other] as const));
+  for (const [one, other] of pairs) {
+    console.log(`${one}, ${other}: ${wish.events} events, ${wish.kills} kills, seed ${wish.seed}`);
+    const place = { store: one, mode: other } as Pick<ReceiverCrashOptions, "store" | "mode">;
+    const result = await runReceiverCrash({ ...wish, ...place });
     const { accepted, rows, lost, repeated, invented, attemptsAgain, quiet } = result;
     console.log(
       `${accepted} accepted, ${rows} rows: ${lost} lost, ${repeated} repeated, ${invented} invented; ` +
