@@ -46,9 +46,10 @@ describe("posthorn receive", () => {
     const { url, end } = await receive("--scheme", "none", "--json");
     assert.match(await rawAnswer(url), /^HTTP\/1\.1 200 OK\r\n/);
     await fetch(url, { method: "POST", body: "{not json" });
+    await fetch(url);
     const { code, out, err } = await end();
     assert.equal(code, 0, err);
-    const [taken, refused, counters] = out
+    const [taken, refused, asked, counters] = out
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line));
@@ -57,7 +58,10 @@ describe("posthorn receive", () => {
       { at: 0, type: "none", id: null, status: 200, tookMs: 0 },
     );
     assert.deepEqual([refused.status, refused.type, refused.code], [400, null, "invalid_payload"]);
-    assert.deepEqual([counters.counters.received, counters.counters.refused], [2, { invalid_payload: 1 }]);
+    assert.deepEqual([asked.status, asked.code], [405, "method_not_allowed"]);
+    assert.deepEqual(counters.counters.refused, { invalid_payload: 1, method_not_allowed: 1 });
+    assert.match(err, /Nothing is done with the events: .*--insert, --append or --forward/);
+    assert.doesNotMatch(err, /Remembers/);
     assert.match(err, /the scheme none checks nothing/);
   });
 
@@ -97,7 +101,7 @@ describe("posthorn receive", () => {
     assert.match(err, /✗ insert events: .*table/);
     assert.match(
       out,
-      /✓ 200 issues\.opened d-1 \d+ ms\n.*✗ 503 issues\.opened d-2 \d+ ms\n.*✓ 200 issues\.opened d-2/,
+      /✓ 200 issues\.opened d-1 duplicate \d+ ms\n.*✗ 503 issues\.opened d-2 unavailable \d+ ms\n.*✓ 200 issues\.opened d-2 \d+ ms/,
     );
     assert.match(out, /3 received: 1 handled, 1 duplicate, 1 failed, 1 refused \(unavailable\)\n$/);
   });
@@ -134,6 +138,9 @@ describe("posthorn receive", () => {
     assert.match(err, /receive\.json can be read by everyone on this machine/);
     assert.match(err, /receive\.json: \/handlerz is not a field known here/);
     assert.ok(!err.includes(SECRET));
+    const wrong = await runReceive(["--port", "99999"], workspace.directory);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.err, /--port <port>.*99999.*0 to 65535/);
   });
 });
 

@@ -50,9 +50,6 @@ test("its file is one", () => {
 });
 
 test("sign and verify print what it says", async () => {
-  const printed = blockOf(partOf("posthorn sign"), "text");
-  writeFileSync(path.join(folder, "secret"), "a secret of mine\n", { mode: 0o600 });
-  writeFileSync(path.join(folder, "issue.json"), printed.slice(printed.indexOf("{")));
   for (const name of ["sign", "verify"]) {
     const part = partOf(`posthorn ${name}`);
     assert.equal(await said(blockOf(part, "sh")), blockOf(part, "text"));
@@ -62,6 +59,6 @@ test("sign and verify print what it says", async () => {
 async function said(command: string): Promise<string> {
   const main = path.join(repository, "packages/posthorn/src/cli/main.ts");
   const shown = [process.execPath, ...NODE_ARGUMENTS, main].map((word) => `'${word}'`).join(" ");
-  const { stdout } = await run("sh", ["-ec", command.replace(/^posthorn/, shown)], { cwd: folder });
+  const { stdout } = await run("sh", ["-ec", command.replace(/^posthorn/gm, shown)], { cwd: folder });
   return stdout;
 }

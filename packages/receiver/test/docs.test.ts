@@ -246,8 +246,10 @@ async function theReadersTests(page: string, name: string) {
   const file = folder.save(page, name);
   folder.save(page, "once.ts", (text) => text.replace("shop.db", "tested.db"));
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const { stdout } = await run(process.execPath, ["--test", "--test-reporter=tap", file], { env });
-  assert.match(stdout, /^# pass 2$/m);
+  for (const _ of ["first", "again"]) {
+    const { stdout } = await run(process.execPath, ["--test", "--test-reporter=tap", file], { env });
+    assert.match(stdout, /^# pass 2$/m);
+  }
 }
 
 /** What `report.ts` reads is what this left. */
@@ -261,7 +263,7 @@ async function intoATableAndAFile(page: string, name: string) {
   assert.equal(await send({ id: "evt_3", data: { total: 1 } }), 200, "a dead letter is acknowledged");
   await receiver.close();
   const { DatabaseSync } = await import("node:sqlite");
-  using database = new DatabaseSync("shop.db");
+  using database = new DatabaseSync("processed.db");
   const rows = database.prepare("SELECT event_id AS id, total FROM orders").all();
   assert.deepEqual(
     rows.map((row) => ({ ...row })),
@@ -273,7 +275,7 @@ async function intoATableAndAFile(page: string, name: string) {
   const [letter = "", end] = readFileSync("dead-letters.ndjson", "utf8").split("\n");
   const { id, by, reason } = JSON.parse(letter);
   assert.deepEqual([id, by, end], ["evt_3", "insert orders", ""]);
-  assert.match(reason, /column order_id \(\$\.data\.id\) must be there/);
+  assert.match(reason, /column order_id \(\$\.data\.id\) is missing/);
 }
 
 async function figuresOfAMinute(page: string, name: string) {

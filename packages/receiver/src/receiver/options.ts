@@ -64,6 +64,29 @@ export interface ReceiverOptions<Events extends object, Transaction> {
   now?(): number;
 }
 
+/** An object, so that the compiler misses the name of a new option here. */
+const OPTIONS: { readonly [Name in keyof ReceiverOptions<object, unknown>]-?: true } = {
+  scheme: true,
+  secrets: true,
+  url: true,
+  toleranceSeconds: true,
+  decrypt: true,
+  dedupe: true,
+  mode: true,
+  inbox: true,
+  retry: true,
+  handlers: true,
+  onUnhandled: true,
+  onError: true,
+  deadLetters: true,
+  bodyBytesMax: true,
+  concurrencyMax: true,
+  queueMax: true,
+  batch: true,
+  name: true,
+  now: true,
+};
+
 const SECONDS = 1000;
 const RETRY_DELAY_MS_MAX = 30 * 24 * 3600 * SECONDS;
 const RETRY: RetryOptions = {
@@ -75,6 +98,10 @@ const RETRY: RetryOptions = {
 export function setUp<Events extends object, Transaction>(
   options: ReceiverOptions<Events, Transaction>,
 ): Setup {
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
+  if (unknown !== undefined) {
+    throw new TypeError(`createReceiver: ${unknown} is unknown; use ${Object.keys(OPTIONS).join(", ")}`);
+  }
   const scheme: AnyScheme = typeof options.scheme === "string" ? schemeNamed(options.scheme) : options.scheme;
   if (typeof scheme?.verifier !== "function") {
     throw new TypeError("scheme: it must be the name of a scheme, or a scheme object.");

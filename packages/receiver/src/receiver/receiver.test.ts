@@ -607,6 +607,7 @@ test("the scheme that checks nothing says so, with an empty list of secrets, too
 test("options that cannot be are refused by name", () => {
   const inbox = { takesMax: 1 } as Inbox;
   const cases: [Partial<ReceiverOptions<Record<string, unknown>, undefined>>, RegExp][] = [
+    [{ dedup: memoryDedupe() } as object, /^createReceiver: dedup is unknown; use scheme, .*dedupe, /],
     [{ scheme: "gihtub" as "github" }, /There is no scheme "gihtub"\. There are standard, /],
     [{ scheme: {} as never }, /^scheme: /],
     [{ secrets: [] }, /secret/],

@@ -106,7 +106,7 @@ export function looksLikeJson(body: Uint8Array | string): boolean {
 export function invalidPayload(sender: string, fault: string): VerificationError {
   return new VerificationError(
     "invalid_payload",
-    `The body was signed, but it ${fault}. Check that this endpoint is for events of ${sender}.`,
+    `The body ${fault}. Check that this endpoint is for events of ${sender}.`,
   );
 }
 

@@ -118,6 +118,9 @@ describe("what events say of themselves", () => {
       }
     }
   });
+  test("none: a body that is not JSON is not said to be signed", () => {
+    assert.throws(() => describes(none, "no"), { ...unreadable, message: /^The body is not JSON/ });
+  });
   test("none: ids and types that others put into headers", () => {
     assert.deepEqual(describes(none, "{}", { "ce-id": "c1", "ce-type": "order.created" }), {
       id: "c1",

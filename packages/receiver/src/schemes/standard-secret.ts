@@ -13,7 +13,12 @@ export class StandardSecret {
 
   /** @param key the raw bytes of the HMAC key, not empty */
   constructor(key: Uint8Array) {
-    if (key.length === 0) throw new VerificationError("invalid_secret", "The signing secret is empty.");
+    if (key.length === 0) {
+      throw new VerificationError(
+        "invalid_secret",
+        "The signing secret is empty: whatever it is read from (an environment variable, a file) has none.",
+      );
+    }
     this.#key = createSecretKey(key);
   }
 
@@ -38,15 +43,16 @@ export function importStandardSecret(secret: string, options: { strict?: boolean
       "This is an ed25519 key (whsk_ or whpk_); v1 needs a secret that starts with whsec_.",
     );
   }
-  const base64 = secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : secret;
-  if (!BASE64.test(base64) || base64.replace(/=+$/, "").length % 4 === 1) {
+  const hasPrefix = secret.startsWith(PREFIX);
+  const base64 = hasPrefix ? secret.slice(PREFIX.length) : secret;
+  if (base64 !== "" && (!BASE64.test(base64) || base64.replace(/=+$/, "").length % 4 === 1)) {
     throw new VerificationError(
       "invalid_secret",
-      "The signing secret is not base64 after whsec_. Copy it again, whole and without spaces.",
+      `The signing secret is not base64${hasPrefix ? ` after ${PREFIX}` : ""}. Copy it again, whole and without spaces.`,
     );
   }
   const key = Buffer.from(base64, "base64");
-  if (options.strict && (key.length < SECRET_BYTES.min || key.length > SECRET_BYTES.max)) {
+  if (options.strict && key.length > 0 && (key.length < SECRET_BYTES.min || key.length > SECRET_BYTES.max)) {
     throw new VerificationError(
       "invalid_secret",
       `The signing secret has ${key.length} bytes; it must have ${SECRET_BYTES.min} to ${SECRET_BYTES.max} random bytes, base64-encoded.`,

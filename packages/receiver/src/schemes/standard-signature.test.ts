@@ -144,6 +144,15 @@ describe("secrets", () => {
       if (secret.length > 6) assert.ok(!error.message.includes(secret.slice(6)), error.message);
     }
   });
+  test("what is wrong with one is said as it is", () => {
+    const said = (secret: string, options = {}) =>
+      refused("invalid_secret", () => importStandardSecret(secret, options)).message;
+    for (const strict of [false, true]) {
+      for (const secret of ["", "whsec_"]) assert.match(said(secret, { strict }), /secret is empty/);
+    }
+    assert.match(said("whsec_not base64!"), /not base64 after whsec_\./);
+    assert.match(said("not base64!"), /not base64\./);
+  });
   test("short and long ones are refused only when strict", () => {
     for (const bytes of [1, 23, 65]) {
       const secret = Buffer.alloc(bytes, 7).toString("base64");

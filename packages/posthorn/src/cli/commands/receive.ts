@@ -1,6 +1,5 @@
 import { schemeNamed } from "@posthorn/receiver";
-import { type Command, Option } from "commander";
-import { numberOf } from "../client/options.ts";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { CliError, EXIT_CODES } from "../exit-code.ts";
 import { flagSettings, type ReceiveFlags } from "../receive/flags.ts";
 import { linesFor } from "../receive/lines.ts";
@@ -13,7 +12,7 @@ import {
   withSecretOptions,
 } from "../receive/secrets.ts";
 import { readSettings } from "../receive/settings.ts";
-import { startReceiver } from "../receive/start.ts";
+import { isIdle, startReceiver } from "../receive/start.ts";
 import { stopOnSignal } from "../stop-on-signal.ts";
 
 export function fill(command: Command): Command {
@@ -26,7 +25,7 @@ export function fill(command: Command): Command {
     );
   return withSecretOptions(command, "the secret, or the sender's public key")
     .option("--url <url>", "as the sender has it, for schemes that sign the URL")
-    .option("--port <port>", "0 takes a free one (default: 9000)", numberOf)
+    .option("--port <port>", "0 takes a free one (default: 9000)", portOf)
     .option("--host <address>", "to listen on (default: 127.0.0.1)")
     .option("--types <pattern...>", "only these event types: order.created, order.*, order.**")
     .option(
@@ -52,6 +51,11 @@ export function fill(command: Command): Command {
     .action(receive);
 }
 
+function portOf(text: string): number {
+  if (/^[0-9]{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  throw new InvalidArgumentError("It must be a whole number from 0 to 65535.");
+}
+
 async function receive(flags: ReceiveFlags): Promise<void> {
   const settings = readSettings(flags.config, flagSettings(flags));
   const scheme = schemeNamed(settings.scheme);
@@ -66,6 +70,6 @@ async function receive(flags: ReceiveFlags): Promise<void> {
   lines.listens(scheme.name, url);
   stopOnSignal("requests under way", async () => {
     await stop();
-    lines.counters(receiver.counters());
+    lines.counters(receiver.counters(), isIdle(settings));
   });
 }

@@ -187,6 +187,13 @@ describe("posthorn sign and posthorn verify", () => {
       curl,
       /^echo eyJpdCdzIjoxfQ== \| base64 -d \| curl .*-H 'content-type: it'\\''s\/odd' .*--data-binary @- 'http/,
     );
+    const both = signCommand()
+      .configureOutput({ writeErr() {} })
+      .exitOverride();
+    assert.throws(
+      () => both.parse([...args, ...body, "--curl", "--json"], { from: "user" }),
+      /'--curl' cannot be used with option '--json'/,
+    );
   });
 
   test("a question that a provider asks first is answered", () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type AnyScheme, type SignedRequest, VerificationError } from "@posthorn/receiver";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { command } from "../command.ts";
 import { CliError, EXIT_CODES } from "../exit-code.ts";
 import { print, printJson } from "../output/output.ts";
@@ -39,7 +39,7 @@ export function signCommand(): Command {
     .option("--content-type <type>", "of the body (default: as the scheme's senders have it)")
     .option("--body <file>", "the exact bytes to send; - is stdin", "-")
     .option("--compose", "the body is the event's data: put it into the form that the scheme's senders send")
-    .option("--curl", "print the command that sends it")
+    .addOption(new Option("--curl", "print the command that sends it").conflicts("json"))
     .option("--json", "print one JSON document; its body is base64")
     .action(sign);
 }

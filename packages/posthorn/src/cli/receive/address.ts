@@ -26,7 +26,9 @@ export function addressOf(text: string, where: string): Address {
   if (url === undefined || kind === undefined) {
     throw new CliError(
       EXIT_CODES.usage,
-      `${where}: it must be the URL of a database: sqlite:orders.db, postgres://user@host/name, mysql://user@host/name, redis://host.`,
+      where === "store"
+        ? `${where}: it must be memory or the URL of a database: sqlite:hooks.db, postgres://user@host/name, redis://host.`
+        : `${where}: it must be the URL of a database: sqlite:orders.db, postgres://user@host/name, mysql://user@host/name.`,
     );
   }
   const shown = `${url.protocol}//${url.host}${url.pathname}`;

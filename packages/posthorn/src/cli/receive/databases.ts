@@ -54,6 +54,8 @@ export class Databases {
         const { createPool } = await peer("mysql2", () => import("mysql2/promise"));
         const pool = createPool({ uri: address.url, charset: "utf8mb4" });
         this.#closings.push(() => pool.end());
+        const connection = await pool.getConnection().catch((error: unknown) => unreached(address, error));
+        connection.release();
         return { kind: "mysql", pool };
       }
       case "redis": {
@@ -67,9 +69,7 @@ export class Databases {
           socket: { reconnectStrategy: (tries) => isReady && Math.min(100 * tries, RECONNECT_MS_MAX) },
         });
         client.on("error", (error: unknown) => isReady && say(`${address.shown}: ${messageOf(error)}`));
-        await client.connect().catch((error: unknown) => {
-          throw new CliError(EXIT_CODES.failure, `${address.shown}: ${messageOf(error)}`, { cause: error });
-        });
+        await client.connect().catch((error: unknown) => unreached(address, error));
         isReady = true;
         this.#closings.push(() => client.close());
         return { kind: "redis", client };
@@ -85,11 +85,35 @@ export class Databases {
     try {
       const database = new DatabaseSync(file, { timeout: SQLITE_BUSY_MS });
       this.#closings.push(() => database.close());
+      checkTakesWrites(database);
       return { kind: "sqlite", database };
     } catch (error) {
       throw new CliError(EXIT_CODES.usage, `${shown}: ${messageOf(error)}`, { cause: error });
     }
   }
+}
+
+/** Of SQLite: https://www.sqlite.org/rescode.html#busy */
+const SQLITE_BUSY = 5;
+
+/**
+ * Known at the start, not at the first event. One that another connection writes to at this moment will take them later. It takes a write,
+ * which is undone: of a file that is read only, BEGIN IMMEDIATE alone begins to read.
+ */
+function checkTakesWrites(database: DatabaseSync): void {
+  try {
+    database.exec("BEGIN IMMEDIATE; PRAGMA user_version = 1; ROLLBACK");
+  } catch (error) {
+    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return;
+    throw new Error(`it takes no writes: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** @throws CliError that names the database, without its password */
+function unreached({ shown }: Address, error: unknown): never {
+  // Of a name with several addresses: one error for each, and no text of its own.
+  const errors: unknown[] = error instanceof AggregateError ? error.errors : [error];
+  throw new CliError(EXIT_CODES.failure, `${shown}: ${errors.map(messageOf).join(", ")}`, { cause: error });
 }
 
 /** Optional peer dependencies, loaded when used. */

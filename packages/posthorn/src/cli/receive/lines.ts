@@ -14,7 +14,8 @@ export interface Lines {
   request(answered: Answered): void;
   window(name: string, result: WindowResult): void;
   failure(error: unknown, by: string | undefined): void;
-  counters(counters: ReceiverCounters): void;
+  /** @param isIdle nothing is done with any event */
+  counters(counters: ReceiverCounters, isIdle: boolean): void;
 }
 
 export function linesFor({ json, quiet }: { readonly json?: boolean; readonly quiet?: boolean }): Lines {
@@ -35,7 +36,7 @@ function textLines(): Pick<Lines, "listens" | "request" | "window" | "counters">
     listens: (scheme, url) => print(`Posthorn receives ${scheme} webhooks: listens on ${url}`),
     request: (answered) => print(requestLine(answered)),
     window: (name, result) => print(windowLine(name, result)),
-    counters: (counters) => print(countersLine(counters)),
+    counters: (counters, isIdle) => print(countersLine(counters, isIdle)),
   };
 }
 
@@ -43,13 +44,14 @@ function jsonLines(): Pick<Lines, "listens" | "request" | "window" | "counters">
   const line = (value: object) => print(JSON.stringify(value));
   return {
     listens: (scheme, url) => say(`Posthorn receives ${scheme} webhooks: listens on ${url}`),
-    request: ({ event, answer, code, tookMs }) =>
+    request: ({ event, answer, code, instead, tookMs }) =>
       line({
         at: new Date().toISOString(),
         type: event?.type ?? null,
         id: event?.id ?? null,
         status: answer.status,
         ...(code === null ? {} : { code }),
+        ...(instead === null ? {} : { instead }),
         tookMs: Math.round(tookMs * 10) / 10,
       }),
     window: (name, { startMs, endMs, ...result }) =>
@@ -63,7 +65,7 @@ function jsonLines(): Pick<Lines, "listens" | "request" | "window" | "counters">
   };
 }
 
-export function requestLine({ event, answer, code, tookMs }: Answered): string {
+export function requestLine({ event, answer, code, instead, tookMs }: Answered): string {
   const { status } = answer;
   const mark = status < 300 ? colour("green", `✓ ${status}`) : colour("red", `✗ ${status}`);
   const what =
@@ -74,7 +76,8 @@ export function requestLine({ event, answer, code, tookMs }: Answered): string {
           .map(cellText)
           .join(" ");
   const why = code === null ? "" : ` ${colour("red", code)}`;
-  return `${clock()} ${mark} ${what}${why} ${colour("dim", `${Math.round(tookMs)} ms`)}`;
+  const otherwise = instead === null ? "" : ` ${colour("yellow", instead)}`;
+  return `${clock()} ${mark} ${what}${why}${otherwise} ${colour("dim", `${Math.round(tookMs)} ms`)}`;
 }
 
 export function windowLine(
@@ -87,20 +90,21 @@ export function windowLine(
   return `${colour("cyan", name)} ${span}${whose}: ${[`${count} events`, ...figures].join(", ")}`;
 }
 
-export function countersLine(counters: ReceiverCounters): string {
+export function countersLine(counters: ReceiverCounters, isIdle = false): string {
   const { received, handled, duplicates, handshakes, unhandled, failed, deadLettered, waiting } = counters;
   const refused = Object.entries(counters.refused).map(([code, count]) => `${count} refused (${code})`);
   const counted = (count: number, one: string): string => `${one}${count === 1 ? "" : "s"}`;
   const counts: readonly (readonly [string, number])[] = [
     ["handled", handled],
     [counted(duplicates, "duplicate"), duplicates],
-    ["of no type that is handled", unhandled],
+    [isIdle ? "acknowledged" : "of no type that is handled", unhandled],
     [counted(handshakes, "handshake"), handshakes],
     ["failed", failed],
     [counted(deadLettered, "dead letter"), deadLettered],
     ["waiting", waiting],
   ];
-  const parts = counts.filter(([name, count]) => count > 0 || name === "handled");
+  const always = isIdle ? "acknowledged" : "handled";
+  const parts = counts.filter(([name, count]) => count > 0 || name === always);
   return `${received} received: ${[...parts.map(([name, count]) => `${count} ${name}`), ...refused].join(", ")}`;
 }
 

@@ -16,7 +16,7 @@ export function withSecretOptions(command: Command, whose: string): Command {
   return command
     .option(
       "--secret-file <file...>",
-      `${whose}: a file of each; JSON where a scheme's secret has parts, such as {"token":"..."}`,
+      `${whose}: a file of each; JSON where a scheme's secret has parts, such as {"token":"..."}. The next flag, or --, ends the list`,
     )
     .option(
       "--secret <secret...>",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -30,6 +30,7 @@ async function receive(context: TestContext, given: SettingsInput) {
   const placed = JSON.parse(JSON.stringify(given).replaceAll("DIR", directory)) as SettingsInput;
   const settings = readSettings(undefined, { port: 0, deadLetters: file("dead.ndjson"), ...placed });
   context.after(() => rmSync(directory, { recursive: true, force: true }));
+  writeFileSync(file("text"), "this is no database".repeat(100));
   const running = await startReceiver(settings, { scheme: schemeNamed("github"), secrets: [SECRET], lines });
   let stopping: Promise<void> | undefined;
   const stop = () => {
@@ -54,6 +55,11 @@ async function receive(context: TestContext, given: SettingsInput) {
     }
   };
   return { ...running, stop, send, rows, file, said };
+}
+
+/** Of each line of a request that was acknowledged: the event's id, and what became of it instead. */
+function answered(said: readonly string[]): string[] {
+  return said.flatMap((line) => / 200 \S+ (.*) \d+ ms$/.exec(line)?.[1] ?? []);
 }
 
 const ORDERS = {
@@ -100,6 +106,34 @@ test("a list of steps by type: rows, windows, files; what can never be processed
   const letter = JSON.parse(readFileSync(file("dead.ndjson"), "utf8"));
   assert.deepEqual([letter.id, letter.by], ["o-3", "insert orders"]);
   assert.equal(countersLine(receiver.counters()), "5 received: 3 handled, 1 duplicate, 1 dead letter");
+  assert.deepEqual(answered(said), ["o-1", "o-1 duplicate", "o-2", "o-3 dead letter", "p-1"]);
+  assert.match(said[0] ?? "", /Remembers what it handled in sqlite:.*shop\.db, in one commit with the rows/);
+});
+
+test("of requests at the same time each line tells of its own", async (context) => {
+  const { send, said } = await receive(context, {
+    store: "sqlite:DIR/shop.db",
+    handlers: { "order.*": [ORDERS] },
+  });
+  const orders = Array.from({ length: 20 }, (_, index) => ({
+    id: `o-${index}`,
+    type: "order.paid",
+    data: index % 2 === 0 ? { total: index } : {},
+  }));
+  await Promise.all([...orders, ...orders].map(send));
+  const expected = orders.flatMap(({ id, data }) => [
+    "total" in data ? id : `${id} dead letter`,
+    `${id} duplicate`,
+  ]);
+  assert.deepEqual(answered(said).toSorted(), expected.toSorted());
+});
+
+test("without anything to do it says so, and counts what it acknowledged", async (context) => {
+  const { send, said, receiver } = await receive(context, {});
+  assert.equal(countersLine(receiver.counters(), true), "0 received: 0 acknowledged");
+  assert.equal(await send({ id: "o-1", type: "push", data: 1 }), 200);
+  assert.match(said[0] ?? "", /^Nothing is done with the events/);
+  assert.equal(countersLine(receiver.counters(), true), "1 received: 1 acknowledged");
 });
 
 test("two receivers with names of their own do not take the other's events for repeats", async (context) => {
@@ -152,7 +186,7 @@ test("what keeps it from starting is said with its place and what to do", async 
       { handlers: { "*": [{ insert: { into } }] } },
       /handlers \*\[0\]: insert: the table is missing: .*#events/,
     ],
-    [{ handlers: { "*": [{ insert: { table: "a" } }] } }, /insert: memory has no tables/],
+    [{ handlers: { "*": [{ insert: { table: "a" } }] } }, /insert: memory has no tables.*"store" or "into"/],
     [{ handlers: { "*": [{ insert: { into: `${into}#a` } }] } }, /no table a\. Create it, or set create/],
     [
       { handlers: { "*": [{ insert: { into: "oracle://x#a" } }] } },
@@ -162,6 +196,20 @@ test("what keeps it from starting is said with its place and what to do", async 
     [{ handlers: { "a*": [{ append: { file: "DIR/x" } }] } }, /"a\*" is not an event type pattern/],
     [{ handlers: { "*": [{ forward: { url: "ftp://x" } }] } }, /handlers \*\[0\]: forward: .*http or https/],
     [{ store: "redis://:hidden@127.0.0.1:1" }, /^redis:\/\/127\.0\.0\.1:1: connect ECONNREFUSED/],
+    [
+      { handlers: { "*": [{ insert: { into: "mysql://me:hidden@127.0.0.1:1/x#a" } }] } },
+      /^mysql:\/\/127\.0\.0\.1:1\/x: connect ECONNREFUSED/,
+    ],
+    [{ store: "foo:bar" }, /^store: .*memory.*sqlite:.*postgres:.*redis:(?!.*mysql)/],
+    [{ store: "sqlite:DIR/text" }, /text: it takes no writes: file is not a database/],
+    [
+      { handlers: { "*": [{ append: { file: "DIR/none/x.ndjson" } }] } },
+      /append: .*\/none\/x\.ndjson cannot be written: there is no folder/,
+    ],
+    [
+      { deadLetters: "DIR/none/dead.ndjson", handlers: { "*": [ORDERS] }, store: into },
+      /dead letters: .*none\/dead\.ndjson cannot be written: there is no folder/,
+    ],
     [{ store: "mysql://127.0.0.1/x" }, /MySQL keeps no marks/],
     [{ mode: "ack-then-process" }, /memory cannot keep what was acknowledged.*--store sqlite:/],
   ];
@@ -172,6 +220,21 @@ test("what keeps it from starting is said with its place and what to do", async 
       String(message),
     );
   }
+});
+
+// Root writes everywhere, but not into what is no database.
+test("a database that cannot be written is no place to start with", async (context) => {
+  const { file } = await receive(context, { store: "sqlite:DIR/shop.db" });
+  const start = (name: string) => receive(context, { store: `sqlite:${file(name)}` });
+  writeFileSync(file("notes.txt"), "these are my notes, and no database at all".repeat(50));
+  await assert.rejects(() => start("notes.txt"), /notes\.txt: .*file is not a database/);
+  if (process.getuid?.() === 0) return;
+  new DatabaseSync(file("old.db")).exec("CREATE TABLE a (b)");
+  chmodSync(file("old.db"), 0o444);
+  await assert.rejects(
+    () => start("old.db"),
+    /old\.db: it takes no writes: attempt to write a readonly database/,
+  );
 });
 
 test("a file's settings: an unknown key and a wrong value are named with the file; flags win", (context) => {

@@ -11,6 +11,10 @@ import type { Settings } from "./settings.ts";
 import { insertAddresses, processorsOf } from "./steps.ts";
 import { openStorage } from "./storage.ts";
 import { Watch } from "./watch.ts";
+import { checkWritable } from "./writable.ts";
+
+const IDLE =
+  "Nothing is done with the events: they are verified, acknowledged and counted. --insert, --append or --forward do something.";
 
 export interface RunningReceiver {
   readonly url: string;
@@ -32,9 +36,10 @@ export async function startReceiver(
 ): Promise<RunningReceiver> {
   const databases = new Databases();
   try {
-    const watch = new Watch(lines.request);
-    const store = storeOf(settings, lines);
+    const watch = new Watch(settings.mode, lines.request);
+    const store = storeOf(settings);
     const { mode, deadLetters, url, name, toleranceSeconds, bodyBytesMax, batch } = settings;
+    if (!isIdle(settings)) checkDeadLetters(deadLetters);
     const receiver = createReceiver<Record<string, unknown>, unknown>({
       scheme: watch.scheme(scheme),
       ...(secrets.length === 0 ? {} : { secrets }),
@@ -56,6 +61,7 @@ export async function startReceiver(
       await receiver.close();
       throw error;
     });
+    lines.note(isIdle(settings) ? IDLE : rememberLine(settings, store));
     const stop = async () => {
       try {
         await door.close(() => receiver.close());
@@ -72,19 +78,33 @@ export async function startReceiver(
   }
 }
 
-/** By itself the database of the first insert that can keep marks: then mark and row are one commit. */
-function storeOf({ store, handlers }: Settings, lines: Lines): Address {
-  const inserts = insertAddresses(handlers);
-  const address =
-    store === undefined
-      ? (inserts.find(({ kind }) => kind === "sqlite" || kind === "postgres") ?? addressOf("memory", "store"))
-      : addressOf(store, "store");
-  if (address.kind === "memory") {
-    lines.note("Remembers in memory what it handled: after a restart, what is sent again is handled again.");
-  } else if (inserts.some((insert) => sameDatabase(insert, address))) {
-    lines.note(`Remembers what it handled in ${address.shown}, in one commit with the rows.`);
-  } else {
-    lines.note(`Remembers what it handled in ${address.shown}.`);
+/** Whether nothing is done with any event. */
+export function isIdle({ handlers }: Pick<Settings, "handlers">): boolean {
+  return Object.keys(handlers).length === 0;
+}
+
+function checkDeadLetters(file: string): void {
+  try {
+    checkWritable(file);
+  } catch (error) {
+    throw new CliError(EXIT_CODES.usage, `dead letters: ${messageOf(error)}`, {
+      hint: "--dead-letters <file> puts them elsewhere",
+      cause: error,
+    });
   }
-  return address;
+}
+
+/** By itself the database of the first insert that can keep marks: then mark and row are one commit. */
+function storeOf({ store, handlers }: Settings): Address {
+  if (store !== undefined) return addressOf(store, "store");
+  const able = insertAddresses(handlers).find(({ kind }) => kind === "sqlite" || kind === "postgres");
+  return able ?? addressOf("memory", "store");
+}
+
+function rememberLine({ handlers }: Settings, store: Address): string {
+  if (store.kind === "memory")
+    return "Remembers in memory what it handled: after a restart, what is sent again is handled again.";
+  const inserts = insertAddresses(handlers, store);
+  const isOneCommit = inserts.some((insert) => sameDatabase(insert, store));
+  return `Remembers what it handled in ${store.shown}${isOneCommit ? ", in one commit with the rows" : ""}.`;
 }

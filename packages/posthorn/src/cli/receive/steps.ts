@@ -18,6 +18,7 @@ import { type Address, addressOf, sameDatabase, splitTable } from "./address.ts"
 import type { Databases, Opened } from "./databases.ts";
 import { readSecretFile } from "./secrets.ts";
 import type { AggregateSettings, ForwardSettings, InsertSettings, StepSettings } from "./settings.ts";
+import { checkWritable } from "./writable.ts";
 
 export interface StepOptions {
   readonly databases: Databases;
@@ -54,7 +55,10 @@ async function processorOf(step: StepSettings, where: string, options: StepOptio
   const [kind] = Object.keys(step);
   try {
     if (step.insert !== undefined) return await insertOf(step.insert, where, options);
-    if (step.append !== undefined) return append({ ...step.append, onError: options.onError });
+    if (step.append !== undefined) {
+      checkWritable(step.append.file);
+      return append({ ...step.append, onError: options.onError });
+    }
     if (step.aggregate !== undefined) return aggregateOf(step.aggregate, options);
     if (step.forward !== undefined) return forwardOf(step.forward);
     throw new Error("it names no processor");
@@ -64,14 +68,17 @@ async function processorOf(step: StepSettings, where: string, options: StepOptio
   }
 }
 
-/** The databases that the inserts of some handlers name, in their order. */
-export function insertAddresses(handlers: Readonly<Record<string, readonly StepSettings[]>>): Address[] {
+/** The databases that the inserts of some handlers name, in their order; `store` of those that name none, once it is known. */
+export function insertAddresses(
+  handlers: Readonly<Record<string, readonly StepSettings[]>>,
+  store?: Address,
+): Address[] {
   return Object.entries(handlers).flatMap(([pattern, steps]) =>
-    steps.flatMap(({ insert: { into } = {} }, index) =>
-      into === undefined
-        ? []
-        : [addressOf(splitTable(into).database, `handlers ${pattern}[${index}]: insert: into`)],
-    ),
+    steps.flatMap(({ insert: given }, index) => {
+      if (given === undefined) return [];
+      if (given.into === undefined) return store ?? [];
+      return addressOf(splitTable(given.into).database, `handlers ${pattern}[${index}]: insert: into`);
+    }),
   );
 }
 
@@ -105,7 +112,7 @@ function targetOf(opened: Opened, { shown }: Address): Database {
       return mysql(opened.pool);
     case "redis":
     case "memory":
-      throw new Error(`${shown} has no tables to insert into`);
+      throw new Error(`${shown} has no tables to insert into: set "store" or "into" to a database that has`);
   }
 }
 

@@ -127,9 +127,10 @@ export function exerciseInsert(
       assert.equal(row!.note, null);
       await assert.rejects(put({ table, create }, eventOf('{"amount":1}')), (error) => {
         assert.ok(error instanceof PoisonError);
-        assert.match(error.message, /column id \(\$\.data\.id\) must be there, and not null, not missing/);
+        assert.match(error.message, /column id \(\$\.data\.id\) is missing\. /);
         return true;
       });
+      await assert.rejects(put({ table, create }, eventOf('{"id":null}')), /\(\$\.data\.id\) is null\. /);
     });
 
     test("a key of one's own: the last of a batch stays, and a later event writes over it", async () => {

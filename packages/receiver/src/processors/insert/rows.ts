@@ -14,6 +14,8 @@ type ParameterRow = readonly Parameter[];
 /** Of text in one statement, in characters: MariaDB takes packets of 16 MiB, and each character may need several bytes. */
 const TEXT_MAX = 2 * 1024 * 1024;
 
+const ADVICE = "Change the column or its path, or what the sender sends.";
+
 export interface RowWriter {
   /** Of the processor. */
   readonly name: string;
@@ -39,15 +41,19 @@ function parameterOf(
 ): Parameter {
   const { path, isRequired } = field.mapping;
   const value = path.read(root);
+  if (isRequired && (value === undefined || value === null)) {
+    throw new PoisonError(
+      `${name}: ${described(field)} is ${value === null ? "null" : "missing"}. ${ADVICE}`,
+    );
+  }
   try {
     const parameter = dialect.parameter(columnValue(value, field.type, { isExact }), field);
-    if (parameter === null && isRequired) throw new ValueError("there, and not null");
     checkLength(parameter, field.lengthMax);
     return parameter;
   } catch (error) {
     if (!(error instanceof ValueError)) throw error;
     throw new PoisonError(
-      `${name}: ${described(field)} must be ${error.message}, not ${shown(value, field)}. Change the column or its path, or have the sender send it so.`,
+      `${name}: ${described(field)} must be ${error.message}, not ${shown(value, field)}. ${ADVICE}`,
     );
   }
 }
@@ -64,7 +70,6 @@ export function described({ name, mapping }: TableField): string {
 
 /** A header may hold a secret. */
 function shown(value: unknown, { mapping }: TableField): string {
-  if (value === undefined) return "missing";
   const text = mapping.path.segments[0] === "headers" ? "what the header holds" : JSON.stringify(value);
   return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }
