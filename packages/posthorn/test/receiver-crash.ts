@@ -5,7 +5,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as wait } from "node:timers/promises";
@@ -20,6 +19,7 @@ import { createApps, untilQuiet } from "../src/cli/proof/setup.ts";
 import { Workspace } from "../src/cli/proof/workspace.ts";
 import { generateApiKey } from "../src/security/api-keys.ts";
 import { AnswerGate } from "./answer-gate.ts";
+import { freePort } from "./free-port.ts";
 import { startPostgres } from "./postgres-server.ts";
 
 export interface ReceiverCrashOptions {
@@ -264,16 +264,6 @@ async function attemptsOf(client: Client): Promise<number> {
     cursor = page.nextCursor ?? undefined;
   } while (cursor !== undefined);
   return attempts;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("no free port");
-  return address.port;
 }
 
 if (import.meta.main) {

@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { after, test } from "node:test";
+import { freePort } from "../../posthorn/test/free-port.ts";
 import {
   encodeStandardPublicKey,
   generateStandardKey,
@@ -137,11 +138,3 @@ test("an encrypted payload opens, in a receiver and by hand", async (context) =>
   assert.equal((await receiver.fetch(request)).status, 200);
   assert.deepEqual(log.mock.calls[0]?.arguments, ["evt_1", { type: "order.created" }]);
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise((closed) => server.close(closed));
-  return port;
-}

@@ -12,8 +12,8 @@ import type { ReceivedEvent } from "../receiver/event.ts";
 export interface ProcessContext<Transaction = unknown> {
   /** Of the dedupe store or the inbox; undefined where it has none. */
   readonly transaction: Transaction;
-  /** Runs after the commit, in order; must not throw. For what only counts once it is certain. */
-  onCommit(effect: () => void): void;
+  /** Runs after the commit, in order, and is not waited for; what it throws is reported, and undoes nothing. For what only counts once it is certain. */
+  onCommit(effect: () => unknown): void;
   /** Aborted when the receiver closes and waits no longer. */
   readonly signal: AbortSignal;
 }

@@ -5,10 +5,9 @@
  * https://confluence.atlassian.com/bitbucketserver/manage-webhooks-938025878.html and
  * https://developer.atlassian.com/cloud/jira/platform/webhooks/
  */
-import { linesOf, optionalHeader } from "../headers.ts";
-import { checkRawBody } from "../raw-body.ts";
-import { checkMac, type MacHeader, macOf, parseChosenSecret } from "./hmac.ts";
-import { bytesOf, invalidPayload, isObject, readJson, textMember } from "./payload.ts";
+import { optionalHeader } from "../headers.ts";
+import { type MacHeader, macOf, parseChosenSecret, verifyBodyMac } from "./hmac.ts";
+import { invalidPayload, isObject, readJson, textMember } from "./payload.ts";
 import type { Scheme } from "./scheme.ts";
 import { importTextSecrets } from "./text-secret.ts";
 
@@ -24,14 +23,7 @@ export const bitbucket: Scheme = {
   strength: "strong",
   signsUrl: false,
   needsSecret: true,
-  verifier(secrets) {
-    const keys = importTextSecrets(secrets);
-    return ({ headers, body }) => {
-      checkRawBody(body);
-      checkMac(keys, SIGNATURE, linesOf(headers), body);
-      return { kind: "event", payload: bytesOf(body), timestampSeconds: null, acknowledgement: null };
-    };
-  },
+  verifier: (secrets) => verifyBodyMac(secrets, SIGNATURE),
   /** The id of Bitbucket Cloud, Jira and Bitbucket Data Center; `repo:push` from Bitbucket's header, `jira:issue_created` from Jira's body. */
   describe(payload, headers) {
     const data = readJson(payload, "Bitbucket");

@@ -1,10 +1,13 @@
 /** Signatures that are one HMAC in one header, and secrets that people choose themselves. */
 import { Buffer } from "node:buffer";
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
-import { type HeaderLines, readHeader } from "../headers.ts";
+import { type HeaderLines, linesOf, readHeader } from "../headers.ts";
+import { checkRawBody } from "../raw-body.ts";
 import { VerificationError } from "../verification-error.ts";
-import type { JsonObject } from "./payload.ts";
+import { bytesOf, type JsonObject } from "./payload.ts";
+import type { Verify } from "./scheme.ts";
 import { parseParts } from "./secret-parts.ts";
+import { importTextSecrets } from "./text-secret.ts";
 
 export interface MacHeader {
   /** In lower case. */
@@ -48,6 +51,16 @@ export function checkMac(
     "no_matching_signature",
     `${form.header} does not fit. Check that the secret is the one of this webhook and that the body is byte for byte as received.`,
   );
+}
+
+/** Of a scheme whose signature is one MAC over the body, and no more. @throws VerificationError `invalid_secret` */
+export function verifyBodyMac(secrets: readonly string[], form: MacHeader): Verify {
+  const keys = importTextSecrets(secrets);
+  return ({ headers, body }) => {
+    checkRawBody(body);
+    checkMac(keys, form, linesOf(headers), body);
+    return { kind: "event", payload: bytesOf(body), timestampSeconds: null, acknowledgement: null };
+  };
 }
 
 function notOfForm({ header, algorithm, encoding, prefix }: MacHeader): VerificationError {

@@ -21,7 +21,7 @@ import {
 } from "./payload.ts";
 import type { Description, Scheme, Verify } from "./scheme.ts";
 import { importTextSecrets, parseTextSecret } from "./text-secret.ts";
-import { signV0, type V0Headers, verifyV0 } from "./v0-signature.ts";
+import { signRequestV0, type V0Headers, verifyV0 } from "./v0-signature.ts";
 
 const HEADERS: V0Headers = { signature: "x-slack-signature", timestamp: "x-slack-request-timestamp" };
 
@@ -40,12 +40,7 @@ export const slack: Scheme = {
     const before = `{"type":"event_callback","event_id":${JSON.stringify(id)},"event_time":${unixSecondsOf(timestamp)},"event":{"type":${JSON.stringify(type)},"data":`;
     return { contentType: "application/json", body: spliceData(before, data, "}}") };
   },
-  sign({ url, contentType, body, timestampSeconds }, secrets) {
-    const timestamp = String(timestampSeconds);
-    const signature = signV0(importTextSecrets(secrets)[0], timestamp, body);
-    const signed = { [HEADERS.timestamp]: timestamp, [HEADERS.signature]: signature };
-    return { method: "POST", url, headers: { "content-type": contentType, ...signed }, body };
-  },
+  sign: (input, secrets) => signRequestV0(input, HEADERS, secrets),
 };
 
 function verifier(secrets: readonly string[]): Verify {

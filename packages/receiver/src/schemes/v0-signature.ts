@@ -5,8 +5,8 @@ import { checkRawBody } from "../raw-body.ts";
 import { checkTimestamp } from "../timestamp.ts";
 import { VerificationError } from "../verification-error.ts";
 import { macOf } from "./hmac.ts";
-import type { Clock } from "./scheme.ts";
-import { isOneOf } from "./text-secret.ts";
+import type { Clock, SignedRequest, SignInput } from "./scheme.ts";
+import { importTextSecrets, isOneOf } from "./text-secret.ts";
 
 const MAC = { algorithm: "sha256", encoding: "hex", prefix: "v0=" } as const;
 
@@ -16,7 +16,23 @@ export interface V0Headers {
   readonly timestamp: string;
 }
 
-export function signV0(key: KeyObject, timestamp: string, body: Uint8Array | string): string {
+/** @throws VerificationError `invalid_secret` */
+export function signRequestV0(
+  { url, contentType, body, timestampSeconds }: SignInput,
+  names: V0Headers,
+  secrets: readonly string[],
+): SignedRequest {
+  const timestamp = String(timestampSeconds);
+  const signature = signV0(importTextSecrets(secrets)[0], timestamp, body);
+  const headers = {
+    "content-type": contentType,
+    [names.timestamp]: timestamp,
+    [names.signature]: signature,
+  };
+  return { method: "POST", url, headers, body };
+}
+
+function signV0(key: KeyObject, timestamp: string, body: Uint8Array | string): string {
   return macOf(key, MAC, `v0:${timestamp}:`, body);
 }
 

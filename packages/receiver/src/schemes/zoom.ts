@@ -17,7 +17,7 @@ import {
 } from "./payload.ts";
 import type { Answer, Scheme, Verify } from "./scheme.ts";
 import { importTextSecrets, parseTextSecret } from "./text-secret.ts";
-import { signV0, type V0Headers, verifyV0 } from "./v0-signature.ts";
+import { signRequestV0, type V0Headers, verifyV0 } from "./v0-signature.ts";
 
 const HEADERS: V0Headers = { signature: "x-zm-signature", timestamp: "x-zm-request-timestamp" };
 const URL_VALIDATION = "endpoint.url_validation";
@@ -43,12 +43,7 @@ export const zoom: Scheme = {
     const before = `{"event":${JSON.stringify(type)},"event_ts":${Date.parse(timestamp)},"payload":`;
     return { contentType: "application/json; charset=utf-8", body: spliceData(before, data, "}") };
   },
-  sign({ url, contentType, body, timestampSeconds }, secrets) {
-    const timestamp = String(timestampSeconds);
-    const signature = signV0(importTextSecrets(secrets)[0], timestamp, body);
-    const signed = { [HEADERS.timestamp]: timestamp, [HEADERS.signature]: signature };
-    return { method: "POST", url, headers: { "content-type": contentType, ...signed }, body };
-  },
+  sign: (input, secrets) => signRequestV0(input, HEADERS, secrets),
 };
 
 function verifier(secrets: readonly string[]): Verify {
